@@ -1,0 +1,302 @@
+//! What must not leak: [`DataKey`], [`SecretBytes`], [`SecretString`].
+//!
+//! Knows nothing of files, keys or formats. Its one invariant: bytes in here are wiped when they are dropped, never left behind
+//! by a growing buffer, and reachable only through `expose`. The types have no `Debug`, `Display`, `Clone`, `PartialEq`,
+//! `Serialize` or `Deref`, so no type that holds one can derive them either.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+/// Bytes that are wiped on drop and never printed or copied by accident.
+///
+/// ```
+/// use dotsops::secret::SecretBytes;
+/// let secret = SecretBytes::copy_of(b"hunter2");
+/// assert_eq!(secret.expose(), b"hunter2");
+/// ```
+///
+/// It cannot be printed or cloned:
+///
+/// ```compile_fail
+/// println!("{:?}", dotsops::secret::SecretBytes::copy_of(b"hunter2"));
+/// ```
+/// ```compile_fail
+/// let copy = dotsops::secret::SecretBytes::copy_of(b"hunter2").clone();
+/// ```
+#[derive(Default)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// An empty buffer that takes `capacity` bytes without moving.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(capacity)))
+    }
+
+    /// Copies `bytes` into a buffer of exactly their size.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        Self(Zeroizing::new(bytes.to_vec()))
+    }
+
+    /// Takes over `bytes` without copying them; they are wiped on drop.
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes themselves. Each use outside `crypto`, `keys`, `format` and `sys` needs a reason.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, to change in place.
+    pub fn expose_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    /// Appends `more`. If the buffer has to move, the place it leaves is wiped.
+    pub fn push(&mut self, more: &[u8]) {
+        let needed = self.0.len() + more.len();
+        if needed > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(self.0.capacity() * 2)));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(more);
+    }
+
+    /// Cuts the buffer down to its first `length` bytes, wiping the rest.
+    pub fn truncate(&mut self, length: usize) {
+        if let Some(rest) = self.0.get_mut(length..) {
+            rest.zeroize();
+        }
+        self.0.truncate(length);
+    }
+
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Compares in a time that depends on the lengths alone.
+    pub fn ct_eq(&self, other: &[u8]) -> bool {
+        self.0.as_slice().ct_eq(other).into()
+    }
+
+    /// The same bytes as text.
+    ///
+    /// # Errors
+    /// [`NotUtf8`] with the offset of the first bad byte; the bytes are wiped.
+    pub fn into_string(mut self) -> Result<SecretString, NotUtf8> {
+        match std::str::from_utf8(&self.0) {
+            Ok(_) => Ok(SecretString(std::mem::take(&mut self.0))),
+            Err(error) => Err(NotUtf8 { offset: error.valid_up_to() }),
+        }
+    }
+}
+
+impl std::io::Write for SecretBytes {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// UTF-8 text that is wiped on drop and never printed or copied by accident.
+///
+/// ```compile_fail
+/// println!("{}", dotsops::secret::SecretString::copy_of("hunter2"));
+/// ```
+#[derive(Default)]
+pub struct SecretString(Zeroizing<Vec<u8>>);
+
+impl SecretString {
+    /// An empty text that takes `capacity` bytes without moving.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(capacity)))
+    }
+
+    /// Copies `text` into a buffer of exactly its size.
+    pub fn copy_of(text: &str) -> Self {
+        Self(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    /// Takes over `text` without copying it; it is wiped on drop.
+    pub fn from_string(text: String) -> Self {
+        Self(Zeroizing::new(text.into_bytes()))
+    }
+
+    /// The text itself. Each use outside `crypto`, `keys`, `format` and `sys` needs a reason.
+    pub fn expose(&self) -> &str {
+        // Every way in takes text or checks it, so the fallback is never reached.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Appends `more`. If the buffer has to move, the place it leaves is wiped.
+    pub fn push(&mut self, more: &str) {
+        let mut bytes = SecretBytes(std::mem::take(&mut self.0));
+        bytes.push(more.as_bytes());
+        self.0 = bytes.0;
+    }
+
+    /// Appends one character.
+    pub fn push_char(&mut self, more: char) {
+        let mut encoded = Zeroizing::new([0u8; 4]);
+        let more: &str = more.encode_utf8(&mut encoded[..]);
+        self.push(more);
+    }
+
+    /// How many bytes of UTF-8 there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the text is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Compares in a time that depends on the lengths alone.
+    pub fn ct_eq(&self, other: &str) -> bool {
+        self.0.as_slice().ct_eq(other.as_bytes()).into()
+    }
+
+    /// The same text as bytes.
+    pub fn into_bytes(mut self) -> SecretBytes {
+        SecretBytes(std::mem::take(&mut self.0))
+    }
+}
+
+/// Bytes that were to be text are no UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not UTF-8 at byte {offset}")]
+pub struct NotUtf8 {
+    /// How many bytes before the first bad one are good.
+    pub offset: usize,
+}
+
+/// The 32 random bytes that encrypt one file's values.
+///
+/// They live in the [`key_arena`], which `sys::hardening` keeps out of swap and core dumps.
+///
+/// ```compile_fail
+/// fn shown(key: dotsops::secret::DataKey) { println!("{:?}", key); }
+/// ```
+pub struct DataKey(&'static mut [u8]);
+
+impl DataKey {
+    /// The length in bytes. Source: getsops/sops `sops.go`, `GenerateDataKey`.
+    pub const LENGTH: usize = 32;
+
+    /// A fresh key from the system's random generator.
+    ///
+    /// # Errors
+    /// The system's, if it has no randomness to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let key = Self(take_slot());
+        getrandom::fill(key.0)?;
+        Ok(key)
+    }
+
+    /// The key in `bytes`, or `None` if they are not 32.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == Self::LENGTH).then(|| {
+            let slot = take_slot();
+            slot.copy_from_slice(bytes);
+            Self(slot)
+        })
+    }
+
+    /// The 32 bytes.
+    pub fn expose(&self) -> &[u8] {
+        self.0
+    }
+}
+
+impl Drop for DataKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+        free_slots().push(std::mem::take(&mut self.0));
+    }
+}
+
+/// One page's worth of key slots, so that locking it locks nothing else.
+#[repr(align(4096))]
+struct Arena([[u8; DataKey::LENGTH]; 128]);
+
+/// The free slots. They are handed out as exclusive references, so no two keys ever share one.
+static FREE_SLOTS: Mutex<Vec<&'static mut [u8]>> = Mutex::new(Vec::new());
+
+/// Where the arena lies once it exists: address and length in bytes.
+static ARENA: OnceLock<(usize, usize)> = OnceLock::new();
+
+/// Makes the arena of data keys if there is none yet, and tells where it lies: address and length in bytes, whole pages.
+///
+/// `sys::hardening` locks that range; without it keys are stored there all the same.
+pub fn key_arena() -> (usize, usize) {
+    *ARENA.get_or_init(|| {
+        let arena: &'static mut Arena = Box::leak(Box::new(Arena([[0; DataKey::LENGTH]; 128])));
+        let range = (std::ptr::from_ref(arena) as usize, size_of::<Arena>());
+        free_slots().extend(arena.0.iter_mut().map(<[u8; DataKey::LENGTH]>::as_mut_slice));
+        range
+    })
+}
+
+fn take_slot() -> &'static mut [u8] {
+    key_arena();
+    // More than 128 keys at once: the rest live on the heap, and join the free slots when they are dropped.
+    free_slots().pop().unwrap_or_else(|| Box::leak(Box::new([0; DataKey::LENGTH])))
+}
+
+fn free_slots() -> MutexGuard<'static, Vec<&'static mut [u8]>> {
+    FREE_SLOTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_data_key_is_wiped_and_its_place_used_again() {
+        let key = DataKey::from_slice(&[7; 32]).unwrap();
+        let address = key.expose().as_ptr() as usize;
+        drop(key);
+        let slots = free_slots();
+        let slot = slots.iter().find(|slot| slot.as_ptr() as usize == address).unwrap();
+        assert!(slot.iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn more_keys_than_the_arena_holds_are_all_distinct() {
+        let keys: Vec<DataKey> = (0..300u16).map(|n| DataKey::from_slice(&[n as u8; 32]).unwrap()).collect();
+        for (n, key) in keys.iter().enumerate() {
+            assert_eq!(key.expose(), [n as u8; 32]);
+        }
+    }
+
+    #[test]
+    fn a_growing_secret_keeps_its_bytes() {
+        let mut secret = SecretBytes::with_capacity(1);
+        for chunk in [b"one ".as_slice(), b"two ", b"three"] {
+            secret.push(chunk);
+        }
+        assert_eq!(secret.expose(), b"one two three");
+        secret.truncate(3);
+        assert_eq!(secret.expose(), b"one");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_say_where() {
+        let error = SecretBytes::copy_of(b"ab\xff").into_string().err().unwrap();
+        assert_eq!(error.offset, 2);
+    }
+}
