@@ -1,0 +1,566 @@
+//! Replaces a file whole or not at all, keeping its mode, owner, group, access list and label.
+//!
+//! Knows nothing of what is in it. Its one invariant: up to the rename the target is untouched and after it complete; at no time is
+//! it missing, cut short or half of each. It is longer than most files here for the sake of its tests.
+
+use std::ffi::{CString, OsStr};
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, linkat, open, openat, renameat, unlinkat};
+use rustix::io::Errno;
+
+use super::attributes::keep_attributes;
+use super::file_lock::resolve;
+use super::private_file::{create_private, random_hexadecimal};
+use super::regular_file::{FileBytes, LARGEST_FILE, ReadError, read_whole, refused};
+use crate::secret::SecretBytes;
+
+/// What the target must be at the moment it is replaced.
+#[derive(Clone, Copy)]
+pub enum Expected<'a> {
+    /// A file with exactly these bytes: those it had when the change began.
+    Bytes(&'a [u8]),
+    /// Not there.
+    Absent,
+    /// Either, with any bytes.
+    Whatever,
+}
+
+/// What to do about a file whose mode forbids its owner to write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadOnly {
+    /// Refuse it.
+    Refuse,
+    /// Replace it all the same, keeping that mode.
+    Replace,
+}
+
+/// Replaces `target` by a file with `bytes`, which must be no plaintext: a new file gets the mode the umask gives.
+///
+/// If `target` is a symbolic link, the file it leads to is replaced and the link stays. Only the moment between the last look at
+/// the target and the rename is open to programs that do not take [`super::file_lock::FileLock`].
+///
+/// # Errors
+/// [`ReplaceError`], about `target`. Except for [`ReplaceError::NotDurable`] the target is as it was and nothing is left beside it.
+pub fn replace(target: &Path, bytes: &[u8], expected: Expected<'_>, read_only: ReadOnly) -> Result<(), ReplaceError> {
+    Replacement { bytes, expected, read_only, private: false }.perform(target)
+}
+
+/// Writes plaintext to `target`: a new file gets mode 0600, one that is there is replaced and keeps its mode.
+///
+/// # Errors
+/// As for [`replace`].
+pub fn write_private(target: &Path, bytes: &SecretBytes, read_only: ReadOnly) -> Result<(), ReplaceError> {
+    Replacement { bytes: bytes.expose(), expected: Expected::Whatever, read_only, private: true }.perform(target)
+}
+
+/// Writes a secret to `target`, which must not be there yet, with mode 0600.
+///
+/// # Errors
+/// As for [`replace`]; [`ReplaceError::Exists`] if something is there.
+pub fn write_new_private(target: &Path, bytes: &SecretBytes) -> Result<(), ReplaceError> {
+    let bytes = bytes.expose();
+    Replacement { bytes, expected: Expected::Absent, read_only: ReadOnly::Refuse, private: true }.perform(target)
+}
+
+/// Tells in advance what [`replace`] would refuse about a file that is there: other names for it, a mode that forbids writing.
+///
+/// # Errors
+/// [`ReplaceError::HardLinked`] and [`ReplaceError::ReadOnly`].
+pub fn check_replaceable(file: &FileBytes) -> Result<(), ReplaceError> {
+    match file {
+        FileBytes { links, .. } if *links > 1 => Err(ReplaceError::HardLinked { links: *links }),
+        FileBytes { mode, .. } if mode & 0o200 == 0 => Err(ReplaceError::ReadOnly { mode: *mode }),
+        _ => Ok(()),
+    }
+}
+
+/// Tells in advance whether the directory of `target` takes new files.
+///
+/// # Errors
+/// [`ReplaceError::DirectoryNotWritable`], [`ReplaceError::DanglingLink`], or the system's if there is no such directory.
+pub fn check_directory(target: &Path) -> Result<(), ReplaceError> {
+    let resolved = resolve_target(target)?;
+    let directory = resolved.parent().ok_or(ReplaceError::NotRegular)?;
+    accessat(CWD, directory, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+        .map_err(|error| ReplaceError::DirectoryNotWritable(error.into()))
+}
+
+fn resolve_target(target: &Path) -> Result<PathBuf, ReplaceError> {
+    resolve(target).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if target.is_symlink() => ReplaceError::DanglingLink,
+        _ => ReplaceError::Io(error),
+    })
+}
+
+/// Why a file was not replaced.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// Its bytes are not the expected ones.
+    #[error("the file was changed by someone else meanwhile")]
+    Changed,
+    /// It was expected, and is not there.
+    #[error("the file was removed by someone else meanwhile")]
+    Gone,
+    /// It was not expected, and is there.
+    #[error("the file exists already")]
+    Exists,
+    /// It is a directory, a pipe, a device or a socket.
+    #[error("not a regular file")]
+    NotRegular,
+    /// It is a symbolic link to nothing.
+    #[error("a symbolic link to a file that does not exist")]
+    DanglingLink,
+    /// It has other names, which would go on leading to the old file.
+    #[error("has {links} hard links")]
+    HardLinked {
+        /// How many names it has.
+        links: u64,
+    },
+    /// Its mode forbids writing.
+    #[error("read-only (mode {mode:04o})")]
+    ReadOnly {
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The new file could not be given what the old one has.
+    #[error("its {what} cannot be kept")]
+    CannotKeep {
+        /// `mode`, `owner and group`, `access control list` or `security label`.
+        what: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is mounted by itself (as a container's single file), so no other file can take its place.
+    #[error("a mount point: it can be written, but not replaced")]
+    MountPoint,
+    /// No file can be made in its directory.
+    #[error("its directory cannot be written")]
+    DirectoryNotWritable(#[source] io::Error),
+    /// The file is replaced, but the system did not confirm that the new name would survive a power cut.
+    #[error("replaced, but its directory could not be synced")]
+    NotDurable(#[source] io::Error),
+    /// The system's reason.
+    #[error("cannot be replaced")]
+    Io(#[from] io::Error),
+}
+
+impl From<Errno> for ReplaceError {
+    fn from(error: Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+impl From<ReadError> for ReplaceError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotFound => Self::Gone,
+            ReadError::NotRegular => Self::NotRegular,
+            // Nothing we read was larger, so it is another file now.
+            ReadError::TooLarge { .. } => Self::Changed,
+            ReadError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+struct Replacement<'a> {
+    bytes: &'a [u8],
+    expected: Expected<'a>,
+    read_only: ReadOnly,
+    private: bool,
+}
+
+impl Replacement<'_> {
+    fn perform(&self, target: &Path) -> Result<(), ReplaceError> {
+        let resolved = resolve_target(target)?;
+        let (Some(parent), Some(name)) = (resolved.parent(), resolved.file_name()) else {
+            return Err(ReplaceError::NotRegular);
+        };
+        let directory = open(parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let name = CString::new(name.as_bytes()).map_err(io::Error::from)?;
+
+        let old = open_old(&directory, &name)?;
+        self.check(old.as_ref().map(|(_, metadata)| metadata))?;
+
+        let mut new = Temporary::create(&directory, &name, self.private || old.is_some())?;
+        reserve(&new.file, self.bytes.len() as u64)?;
+        new.file.write_all(self.bytes)?;
+        if let Some((old, metadata)) = &old {
+            keep_attributes(old, metadata, &new.file)?;
+        }
+        sync(&new.file)?;
+
+        if let Expected::Bytes(base) = self.expected {
+            let (file, metadata) = open_old(&directory, &name)?.ok_or(ReplaceError::Gone)?;
+            if !read_whole(&file, &metadata, LARGEST_FILE)?.ct_eq(base) {
+                return Err(ReplaceError::Changed);
+            }
+        }
+        match old {
+            Some(_) => new.rename_over(&name)?,
+            None => new.rename_to_new(&name)?,
+        }
+        sync_directory(&directory)
+    }
+
+    fn check(&self, old: Option<&Metadata>) -> Result<(), ReplaceError> {
+        let old = match (self.expected, old) {
+            (Expected::Absent, Some(_)) => return Err(ReplaceError::Exists),
+            (Expected::Bytes(_), None) => return Err(ReplaceError::Gone),
+            (_, None) => return Ok(()),
+            (_, Some(old)) => old,
+        };
+        let mode = old.mode() & 0o7777;
+        if !old.is_file() {
+            return Err(ReplaceError::NotRegular);
+        }
+        if old.nlink() > 1 {
+            return Err(ReplaceError::HardLinked { links: old.nlink() });
+        }
+        // By mode, not by trying: root may write anything, and the mode tells what the owner wants.
+        if mode & 0o200 == 0 && self.read_only == ReadOnly::Refuse {
+            return Err(ReplaceError::ReadOnly { mode });
+        }
+        Ok(())
+    }
+}
+
+/// A new file beside the target, removed on drop unless it took the target's place.
+struct Temporary<'a> {
+    directory: &'a OwnedFd,
+    name: CString,
+    file: File,
+    placed: bool,
+}
+
+impl<'a> Temporary<'a> {
+    /// Makes `.NAME.dotsops-RANDOM`. If it is not `private`, the umask decides its mode; what replaces a file gets that one's later.
+    fn create(directory: &'a OwnedFd, target: &CString, private: bool) -> Result<Self, ReplaceError> {
+        let mut name = temporary_prefix(target.as_bytes());
+        name.extend_from_slice(random_hexadecimal::<8>()?.as_bytes());
+        let name = CString::new(name).map_err(io::Error::from)?;
+        let file = if private {
+            create_private(directory, &name)
+        } else {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            openat(directory, &name, flags, Mode::from_raw_mode(0o666)).map_err(io::Error::from)
+        };
+        match file {
+            Ok(file) => Ok(Self { directory, name, file: File::from(file), placed: false }),
+            Err(error) => match error.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    Err(ReplaceError::DirectoryNotWritable(error))
+                }
+                _ => Err(ReplaceError::Io(error)),
+            },
+        }
+    }
+
+    fn rename_over(&mut self, target: &CString) -> Result<(), ReplaceError> {
+        renameat(self.directory, &self.name, self.directory, target).map_err(|error| match error {
+            Errno::BUSY => ReplaceError::MountPoint,
+            Errno::ISDIR => ReplaceError::NotRegular,
+            // In a directory with the sticky bit only the owner may replace a file.
+            Errno::PERM | Errno::ACCESS => ReplaceError::DirectoryNotWritable(error.into()),
+            other => other.into(),
+        })?;
+        self.placed = true;
+        Ok(())
+    }
+
+    /// Gives it the target's name only if nothing has that name.
+    fn rename_to_new(&mut self, target: &CString) -> Result<(), ReplaceError> {
+        match rename_exclusively(self.directory, &self.name, target) {
+            Ok(()) => {
+                self.placed = true;
+                Ok(())
+            }
+            Err(Errno::EXIST) => Err(ReplaceError::Exists),
+            // A file system without exclusive rename: a link is exclusive too, and the temporary name goes on drop.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                linkat(self.directory, &self.name, self.directory, target, AtFlags::empty()).map_err(|error| match error {
+                    Errno::EXIST => ReplaceError::Exists,
+                    other => other.into(),
+                })
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.placed {
+            let _ = unlinkat(self.directory, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn rename_exclusively(directory: &OwnedFd, from: &CString, to: &CString) -> Result<(), Errno> {
+    rustix::fs::renameat_with(directory, from, directory, to, rustix::fs::RenameFlags::NOREPLACE)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn rename_exclusively(_directory: &OwnedFd, _from: &CString, _to: &CString) -> Result<(), Errno> {
+    Err(Errno::NOSYS)
+}
+
+fn open_old(directory: &OwnedFd, name: &CString) -> Result<Option<(File, Metadata)>, ReplaceError> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
+    match openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => {
+            let file = File::from(file);
+            let metadata = file.metadata()?;
+            Ok(Some((file, metadata)))
+        }
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(refused(error).into()),
+    }
+}
+
+/// Reserves the space, so that a full disk is found before anything is written.
+fn reserve(file: &File, length: u64) -> Result<(), ReplaceError> {
+    #[cfg(target_os = "linux")]
+    if length > 0 {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length) {
+            // Not every file system can; there the write will tell.
+            Ok(()) | Err(Errno::NOTSUP | Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, length);
+    Ok(())
+}
+
+fn sync(file: &File) -> Result<(), ReplaceError> {
+    // std asks macOS for F_FULLFSYNC here, as a plain fsync does not reach the disk there.
+    Ok(file.sync_all()?)
+}
+
+fn sync_directory(directory: &OwnedFd) -> Result<(), ReplaceError> {
+    match rustix::fs::fsync(directory) {
+        // Some network file systems cannot sync a directory.
+        Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+        Err(error) => Err(ReplaceError::NotDurable(error.into())),
+    }
+}
+
+/// What the names of the temporary files of `target` begin with; 16 hexadecimal digits follow.
+fn temporary_prefix(target: &[u8]) -> Vec<u8> {
+    // The longest name most file systems allow is 255 bytes.
+    let kept = target.len().min(255 - ".".len() - ".dotsops-".len() - 16);
+    [b".", &target[..kept], b".dotsops-"].concat()
+}
+
+/// Whether `name` is a file that [`replace`] left beside `target` when it was killed; it never became the target.
+pub fn is_leftover(name: &OsStr, target: &OsStr) -> bool {
+    name.as_bytes()
+        .strip_prefix(temporary_prefix(target.as_bytes()).as_slice())
+        .is_some_and(|random| random.len() == 16 && random.iter().all(u8::is_ascii_hexdigit))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    use super::super::testing::{in_own_process, make_pipe, own_process};
+    use super::*;
+
+    fn folder_with(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("prod.env");
+        fs::write(&target, bytes).unwrap();
+        (folder, target)
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode_and_nothing_is_left_beside_it() {
+        let (folder, target) = folder_with(b"old");
+        fs::set_permissions(&target, Permissions::from_mode(0o640)).unwrap();
+        let before = fs::metadata(&target).unwrap();
+        replace(&target, b"new", Expected::Bytes(b"old"), ReadOnly::Refuse).unwrap();
+        let after = fs::metadata(&target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert_eq!(after.mode() & 0o7777, 0o640);
+        assert_ne!(before.ino(), after.ino());
+        assert_eq!(names(folder.path()), ["prod.env"]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_expected_is_untouched() {
+        let (folder, target) = folder_with(b"theirs");
+        let refused = replace(&target, b"new", Expected::Bytes(b"base"), ReadOnly::Refuse);
+        assert!(matches!(refused, Err(ReplaceError::Changed)));
+        let refused = replace(&target, b"new", Expected::Absent, ReadOnly::Refuse);
+        assert!(matches!(refused, Err(ReplaceError::Exists)));
+        assert_eq!(fs::read(&target).unwrap(), b"theirs");
+        fs::remove_file(&target).unwrap();
+        let refused = replace(&target, b"new", Expected::Bytes(b"base"), ReadOnly::Refuse);
+        assert!(matches!(refused, Err(ReplaceError::Gone)));
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn whatever_is_there_is_replaced_when_that_was_asked_for() {
+        let (_folder, target) = folder_with(b"theirs");
+        replace(&target, b"new", Expected::Whatever, ReadOnly::Refuse).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_new_file_is_made_only_where_none_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.env");
+        replace(&target, b"new", Expected::Absent, ReadOnly::Refuse).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        let other = folder.path().join("b.env");
+        write_private(&other, &SecretBytes::copy_of(b"secret"), ReadOnly::Refuse).unwrap();
+        assert_eq!(fs::metadata(&other).unwrap().mode() & 0o7777, 0o600);
+        assert_eq!(names(folder.path()), ["a.env", "b.env"]);
+
+        let directory = open(folder.path(), OFlags::RDONLY, Mode::empty()).unwrap();
+        let mut new = Temporary::create(&directory, &c"a.env".into(), true).unwrap();
+        assert!(matches!(new.rename_to_new(&c"a.env".into()), Err(ReplaceError::Exists)));
+        drop(new);
+        assert_eq!(names(folder.path()), ["a.env", "b.env"]);
+    }
+
+    #[test]
+    fn a_new_file_gets_the_mode_of_the_umask() {
+        let test = "sys::atomic_write::tests::a_new_file_gets_the_mode_of_the_umask";
+        in_own_process(test, || {
+            rustix::process::umask(Mode::from_raw_mode(0o027));
+            let folder = tempfile::tempdir().unwrap();
+            let target = folder.path().join("a.env");
+            replace(&target, b"new", Expected::Absent, ReadOnly::Refuse).unwrap();
+            assert_eq!(fs::metadata(&target).unwrap().mode() & 0o7777, 0o640);
+        });
+    }
+
+    #[test]
+    fn a_link_stays_and_the_file_it_leads_to_is_replaced() {
+        let (folder, target) = folder_with(b"old");
+        let link = folder.path().join("link");
+        symlink("prod.env", &link).unwrap();
+        replace(&link, b"new", Expected::Bytes(b"old"), ReadOnly::Refuse).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("prod.env"));
+        fs::remove_file(&target).unwrap();
+        let refused = replace(&link, b"new", Expected::Absent, ReadOnly::Refuse);
+        assert!(matches!(refused, Err(ReplaceError::DanglingLink)));
+    }
+
+    #[test]
+    fn hard_links_directories_and_pipes_are_refused() {
+        let (folder, target) = folder_with(b"old");
+        fs::hard_link(&target, folder.path().join("second")).unwrap();
+        let refused = replace(&target, b"new", Expected::Whatever, ReadOnly::Replace);
+        assert!(matches!(refused, Err(ReplaceError::HardLinked { links: 2 })));
+        let pipe = folder.path().join("pipe");
+        make_pipe(&pipe);
+        for path in [folder.path(), &pipe] {
+            assert!(matches!(replace(path, b"new", Expected::Whatever, ReadOnly::Refuse), Err(ReplaceError::NotRegular)));
+        }
+    }
+
+    #[test]
+    fn a_read_only_file_is_replaced_only_when_told_and_stays_read_only() {
+        let (_folder, target) = folder_with(b"old");
+        fs::set_permissions(&target, Permissions::from_mode(0o444)).unwrap();
+        let refused = replace(&target, b"new", Expected::Bytes(b"old"), ReadOnly::Refuse);
+        assert!(matches!(refused, Err(ReplaceError::ReadOnly { mode: 0o444 })));
+        replace(&target, b"new", Expected::Bytes(b"old"), ReadOnly::Replace).unwrap();
+        assert_eq!(fs::metadata(&target).unwrap().mode() & 0o7777, 0o444);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named_as_the_reason() {
+        if rustix::process::geteuid().is_root() {
+            // Root may write everywhere, but not into a file system that makes no files.
+            let refused = replace(Path::new("/proc/self/new"), b"new", Expected::Absent, ReadOnly::Refuse);
+            assert!(refused.is_err());
+            return;
+        }
+        let (folder, target) = folder_with(b"old");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o500)).unwrap();
+        let refused = replace(&target, b"new", Expected::Bytes(b"old"), ReadOnly::Refuse);
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        assert!(matches!(refused, Err(ReplaceError::DirectoryNotWritable(_))));
+    }
+
+    #[test]
+    fn owner_and_group_are_kept_or_the_change_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let (_folder, target) = folder_with(b"old");
+        std::os::unix::fs::chown(&target, Some(12345), Some(23456)).unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o4750)).unwrap();
+        replace(&target, b"new", Expected::Bytes(b"old"), ReadOnly::Refuse).unwrap();
+        let after = fs::metadata(&target).unwrap();
+        assert_eq!((after.uid(), after.gid(), after.mode() & 0o7777), (12345, 23456, 0o4750));
+    }
+
+    #[test]
+    fn without_space_the_target_is_untouched() {
+        let test = "sys::atomic_write::tests::without_space_the_target_is_untouched";
+        // A limit on the size of files stands for a full disk; its signal is ignored, so that the write fails instead.
+        let output = own_process(test, |command| {
+            let program = command.get_program().to_owned();
+            let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
+            let environment: Vec<_> =
+                command.get_envs().map(|(key, value)| (key.to_owned(), value.unwrap().to_owned())).collect();
+            *command = std::process::Command::new("sh");
+            command.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "sh"]).arg(program).args(arguments).envs(environment);
+        });
+        let Some(output) = output else {
+            let (folder, target) = folder_with(b"old");
+            let refused = replace(&target, &[7; 100_000], Expected::Bytes(b"old"), ReadOnly::Refuse).unwrap_err();
+            assert!(matches!(&refused, ReplaceError::Io(error) if error.kind() == io::ErrorKind::FileTooLarge), "{refused:?}");
+            assert_eq!(fs::read(&target).unwrap(), b"old");
+            assert_eq!(names(folder.path()), ["prod.env"]);
+            return;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+
+    #[test]
+    fn the_longest_name_still_gets_a_temporary_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("n".repeat(255));
+        replace(&target, b"new", Expected::Absent, ReadOnly::Refuse).unwrap();
+        replace(&target, b"newer", Expected::Bytes(b"new"), ReadOnly::Refuse).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"newer");
+    }
+
+    #[test]
+    fn leftovers_are_known_by_their_name() {
+        let is = |name: &str| is_leftover(OsStr::new(name), OsStr::new("prod.env"));
+        assert!(is(".prod.env.dotsops-0123456789abcdef"));
+        for other in [
+            ".prod.env.dotsops-0123456789abcde",
+            "prod.env",
+            ".prod.env.dotsops-0123456789abcdeg",
+            ".x.env.dotsops-0123456789abcdef",
+        ] {
+            assert!(!is(other), "{other}");
+        }
+    }
+}
