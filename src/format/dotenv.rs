@@ -1,0 +1,275 @@
+//! dotenv as sops reads and writes it: `KEY=value` lines, `#` comments, `\n` for a line break in a value, and nothing else.
+//!
+//! Knows lines and the prefix `sops_`; not what a program makes of quotes, which is `dialect`'s. Its one invariant: what was read from a
+//! file that sops or dotsops wrote is written back byte for byte, blank lines included.
+//!
+//! Where the reader is kinder than sops: blank lines stay, and an encrypted file all of whose lines end in CR LF (git can do that) is
+//! read as if they ended in LF.
+//!
+//! Source: getsops/sops `stores/dotenv/store.go`, v3.13.3.
+
+use super::flatten::{FlattenError, Nesting, flatten};
+use super::plain::{LONGEST, push_plain};
+use super::{Contents, EmitError, Format, MAX_BYTES, MAX_ENTRIES, ParseError};
+use crate::secret::SecretBytes;
+use crate::tree::{Comment, Item, Key, Mapping, Scalar, Tree, Value};
+
+/// The dotenv format.
+pub struct Dotenv;
+
+/// What the key of every metadata line begins with, and no key of the data.
+pub const PREFIX: &str = "sops_";
+
+impl Format for Dotenv {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// Blank lines right behind a metadata line are not kept: the metadata is written anew, at the end, as sops does.
+    fn parse(&self, text: &[u8]) -> Result<Contents, ParseError> {
+        if text.len() > MAX_BYTES {
+            return Err(ParseError::TooLarge);
+        }
+        let encrypted = lines(text).any(is_metadata);
+        if encrypted && let Some(line) = merge_conflict(text) {
+            return Err(ParseError::MergeConflict { line });
+        }
+        let converted = encrypted && every_line_ends_in_crlf(text);
+
+        let mut items = Vec::new();
+        let mut metadata = Nesting::default();
+        let mut behind_metadata = false;
+        for (line, bytes) in numbered(text) {
+            let bytes = if converted { bytes.strip_suffix(b"\r").unwrap_or(bytes) } else { bytes };
+            if is_metadata(bytes) {
+                if bytes.ends_with(b"\r") {
+                    return Err(ParseError::StrayCarriageReturn { line });
+                }
+                let (key, value) = entry(bytes).ok_or(ParseError::NoEquals { line })?;
+                metadata.insert(&key[PREFIX.len()..], value).map_err(|source| ParseError::Metadata { line, source })?;
+                behind_metadata = true;
+                continue;
+            }
+            if bytes.is_empty() && behind_metadata {
+                continue;
+            }
+            behind_metadata = false;
+            if items.len() == MAX_ENTRIES {
+                return Err(ParseError::TooManyEntries { line });
+            }
+            items.push(item(bytes).ok_or(ParseError::NoEquals { line })?);
+        }
+        let metadata = encrypted.then(|| metadata.into_mapping()).transpose().map_err(|source| {
+            let line = first_line_of_list(text, &source);
+            ParseError::Metadata { line, source }
+        })?;
+        Ok(Contents { tree: Tree::of(Mapping { items }), metadata })
+    }
+
+    fn emit(&self, tree: &Tree, metadata: Option<&Mapping>, _original: Option<&[u8]>) -> Result<SecretBytes, EmitError> {
+        if tree.documents.len() > 1 {
+            return Err(EmitError::SeveralDocuments { syntax: NAME });
+        }
+        let items = tree.first();
+        for item in items {
+            check(item, metadata.is_some())?;
+        }
+        let metadata = metadata.map(flatten).transpose()?.unwrap_or_default();
+        for (key, _) in &metadata {
+            check_key(key)?;
+        }
+
+        let size = items.iter().map(size_of_item).sum::<usize>()
+            + metadata.iter().map(|(key, scalar)| PREFIX.len() + key.len() + size_of_scalar(scalar) + 2).sum::<usize>();
+        let mut text = SecretBytes::with_capacity(size);
+        for item in items {
+            push_item(item, &mut text);
+        }
+        for (key, scalar) in &metadata {
+            text.push(PREFIX.as_bytes());
+            push_entry(key, scalar, &mut text);
+        }
+        Ok(text)
+    }
+
+    fn reserved_key(&self, tree: &Tree) -> Option<Key> {
+        let keys = tree.documents.first()?.entries().map(|(key, _)| key);
+        keys.into_iter().find(|key| key.as_bytes().starts_with(PREFIX.as_bytes())).cloned()
+    }
+}
+
+const NAME: &str = "dotenv";
+
+/// What stands behind the `=` for `value`, with a real LF for each line break; `None` for what dotenv cannot hold.
+pub fn value_text(value: &Value) -> Option<SecretBytes> {
+    match value {
+        Value::Scalar(Scalar::Text(text)) => Some(SecretBytes::copy_of(text.expose())),
+        Value::Scalar(other) => {
+            let mut text = SecretBytes::with_capacity(LONGEST);
+            push_plain(other, &mut text);
+            Some(text)
+        }
+        Value::Null | Value::Mapping(_) | Value::List(_) => None,
+    }
+}
+
+/// What `value` reads back as once it is written: a text, and another one than it was if it holds a backslash followed by n.
+pub fn read_back(value: &Value) -> Option<SecretBytes> {
+    value_text(value).map(|text| unescaped(text.expose()))
+}
+
+/// The lines without their LF. Text behind the last LF is a line too, if there is any.
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let without_end = text.strip_suffix(b"\n").unwrap_or(text);
+    without_end.split(|byte| *byte == b'\n').take(if text.is_empty() { 0 } else { usize::MAX })
+}
+
+/// The lines with their numbers from 1.
+fn numbered(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    (1..).zip(lines(text))
+}
+
+fn is_metadata(line: &[u8]) -> bool {
+    line.starts_with(PREFIX.as_bytes())
+}
+
+/// The line of the first `<<<<<<< ` that has its `=======` and `>>>>>>> `: a key could begin with any of them, but not with all three.
+fn merge_conflict(text: &[u8]) -> Option<usize> {
+    let mut lines = numbered(text);
+    let (first, _) = lines.find(|(_, line)| line.starts_with(b"<<<<<<< "))?;
+    lines.find(|(_, line)| line.trim_ascii_end() == b"=======")?;
+    lines.find(|(_, line)| line.starts_with(b">>>>>>> "))?;
+    Some(first)
+}
+
+fn every_line_ends_in_crlf(text: &[u8]) -> bool {
+    let mut whole_lines = text.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).peekable();
+    whole_lines.peek().is_some() && whole_lines.all(|line| line.ends_with(b"\r\n"))
+}
+
+fn item(line: &[u8]) -> Option<Item> {
+    Some(match line {
+        [] => Item::BlankLine,
+        [b'#', text @ ..] => Item::Comment(Comment { text: SecretBytes::copy_of(text), inline: false }),
+        _ => {
+            let (key, value) = entry(line)?;
+            Item::Entry(Key::from(key), Value::Scalar(Scalar::Text(value)))
+        }
+    })
+}
+
+/// Key and value of a line that has a `=`.
+fn entry(line: &[u8]) -> Option<(&[u8], SecretBytes)> {
+    let equals = line.iter().position(|byte| *byte == b'=')?;
+    Some((&line[..equals], unescaped(&line[equals + 1..])))
+}
+
+/// `value` with each backslash-n turned into LF.
+fn unescaped(mut value: &[u8]) -> SecretBytes {
+    let mut text = SecretBytes::with_capacity(value.len());
+    while let Some(start) = backslash_n(value) {
+        text.push(&value[..start]);
+        text.push(b"\n");
+        value = &value[start + 2..];
+    }
+    text.push(value);
+    text
+}
+
+fn backslash_n(value: &[u8]) -> Option<usize> {
+    value.windows(2).position(|pair| pair == b"\\n")
+}
+
+/// Where the list that is incomplete begins.
+fn first_line_of_list(text: &[u8], error: &FlattenError) -> usize {
+    let FlattenError::IncompleteList { key } = error else { return 1 };
+    let beginning = [PREFIX.as_bytes(), key.as_bytes(), b"__list_"].concat();
+    numbered(text).find(|(_, line)| line.starts_with(&beginning)).map_or(1, |(line, _)| line)
+}
+
+/// Whether `item` reads back as it is.
+fn check(item: &Item, encrypted: bool) -> Result<(), EmitError> {
+    let (key, value) = match item {
+        Item::BlankLine => return Ok(()),
+        Item::Comment(comment) if comment.text.expose().contains(&b'\n') => {
+            return Err(EmitError::CommentLineBreak { syntax: NAME });
+        }
+        Item::Comment(_) => return Ok(()),
+        Item::Entry(key, value) => (key, value),
+    };
+    if key.as_bytes().starts_with(PREFIX.as_bytes()) {
+        return Err(EmitError::ReservedKey { key: key.clone(), reserved: PREFIX });
+    }
+    check_key(key.as_bytes())?;
+    if key.as_bytes().starts_with(b"#") {
+        return Err(EmitError::UnwritableKey { key: key.clone(), syntax: NAME, problem: "begin with `#`" });
+    }
+    match value {
+        Value::Null => Err(EmitError::NullValue { key: key.clone(), syntax: NAME }),
+        Value::Mapping(_) | Value::List(_) => Err(EmitError::ComplexValue { key: key.clone(), syntax: NAME }),
+        // In a plaintext it is written, as sops does: the file would otherwise not open at all.
+        Value::Scalar(Scalar::Text(text)) if encrypted && backslash_n(text.expose()).is_some() => {
+            Err(EmitError::LiteralBackslashN { key: key.clone(), syntax: NAME })
+        }
+        Value::Scalar(_) => Ok(()),
+    }
+}
+
+fn check_key(key: &[u8]) -> Result<(), EmitError> {
+    let problem = match key.iter().find(|byte| matches!(byte, b'=' | b'\n')) {
+        None => return Ok(()),
+        Some(b'=') => "contain `=`",
+        Some(_) => "contain a line break",
+    };
+    Err(EmitError::UnwritableKey { key: Key::from(key), syntax: NAME, problem })
+}
+
+fn size_of_item(item: &Item) -> usize {
+    match item {
+        Item::BlankLine => 1,
+        Item::Comment(comment) => comment.text.len() + 2,
+        Item::Entry(key, Value::Scalar(scalar)) => key.as_bytes().len() + size_of_scalar(scalar) + 2,
+        Item::Entry(..) => 0,
+    }
+}
+
+fn size_of_scalar(scalar: &Scalar) -> usize {
+    match scalar {
+        Scalar::Text(text) => text.len() + text.expose().iter().filter(|byte| **byte == b'\n').count(),
+        Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Time(_) => LONGEST,
+    }
+}
+
+fn push_item(item: &Item, text: &mut SecretBytes) {
+    match item {
+        Item::BlankLine => text.push(b"\n"),
+        Item::Comment(comment) => {
+            text.push(b"#");
+            text.push(comment.text.expose());
+            text.push(b"\n");
+        }
+        Item::Entry(key, Value::Scalar(scalar)) => push_entry(key.as_bytes(), scalar, text),
+        // Refused before.
+        Item::Entry(_, Value::Null | Value::Mapping(_) | Value::List(_)) => {}
+    }
+}
+
+fn push_entry(key: &[u8], scalar: &Scalar, text: &mut SecretBytes) {
+    text.push(key);
+    text.push(b"=");
+    match scalar {
+        Scalar::Text(value) => {
+            let mut parts = value.expose().split(|byte| *byte == b'\n');
+            text.push(parts.next().unwrap_or_default());
+            for part in parts {
+                text.push(b"\\n");
+                text.push(part);
+            }
+        }
+        other => push_plain(other, text),
+    }
+    text.push(b"\n");
+}
+
+#[cfg(test)]
+mod tests;
