@@ -1,0 +1,95 @@
+//! Which names a new variable may have.
+//!
+//! Knows names alone; must not know values. Its one invariant: a name that an error may show is one that no secret looks like.
+
+use std::collections::HashMap;
+
+use super::refusal::{Reason, Refusal};
+use super::scanner::{Statement, scan};
+
+/// Names that begin like this are sops's metadata.
+///
+/// Source: getsops/sops `stores/dotenv/store.go`, `SopsPrefix`.
+pub const RESERVED_PREFIX: &str = "sops_";
+
+/// Whether a name is `[A-Za-z_][A-Za-z0-9_.-]*`, so that it can be asked of a new variable and shown in messages.
+pub fn is_portable_name(name: &str) -> bool {
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    begins_well && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+}
+
+/// The name, if it may be shown.
+pub(super) fn shown(name: &str) -> Option<String> {
+    is_portable_name(name).then(|| name.to_owned())
+}
+
+/// What `edit` refuses about names: each new one that is not portable, and each new duplicate.
+///
+/// `previous` is the text as it was stored before; what it had already (an odd name, a name twice) is let through.
+pub fn check_names(text: &str, previous: &str) -> Vec<Refusal> {
+    let mut known: HashMap<&str, usize> = HashMap::new();
+    let before = scan(previous);
+    for definition in before.iter().filter_map(Statement::definition) {
+        *known.entry(definition.name).or_default() += 1;
+    }
+    let mut seen: HashMap<&str, (usize, usize)> = HashMap::new();
+    let mut refusals = Vec::new();
+    for statement in &scan(text) {
+        // A line without `=` is refused for that, and may be a piece of a key or a password, which no message shows.
+        let Some(definition) = statement.definition().filter(|definition| definition.value.is_some()) else { continue };
+        let line = *statement.lines.start();
+        let name = shown(definition.name);
+        let known_times = known.get(definition.name).copied().unwrap_or(0);
+        let (times, first_line) = seen.entry(definition.name).or_insert((0, line));
+        *times += 1;
+        if name.is_none() && known_times == 0 {
+            refusals.push(Refusal { lines: statement.lines.clone(), column: None, name: None, reason: Reason::NotPortable });
+        }
+        if *times > known_times.max(1) {
+            let reason = Reason::Duplicate { first_line: *first_line };
+            refusals.push(Refusal { lines: statement.lines.clone(), column: None, name, reason });
+        }
+    }
+    refusals
+}
+
+/// Whether a name without `=` may be shown: such a line can also be a piece of an unquoted key or password.
+pub(super) fn is_surely_a_name(bare: &str) -> bool {
+    let shouted = bare.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+    shouted && is_portable_name(bare) && (bare.contains('_') || bare.len() <= 12) && bare.len() <= 40
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str, previous: &str) -> Vec<String> {
+        check_names(text, previous).iter().map(Refusal::to_string).collect()
+    }
+
+    #[test]
+    fn new_duplicates_and_odd_names_are_told_with_their_lines() {
+        let expected = [
+            "line 2: a new name may hold letters, digits, `_`, `.` and `-` only, and begins with a letter or `_`",
+            "line 4: `A` is defined in line 1 already",
+        ];
+        assert_eq!(told("A=1\n1é=2\n\nA=3\n", ""), expected);
+    }
+
+    #[test]
+    fn what_was_there_before_is_let_through() {
+        assert!(told("é=1\nA=1\nA=2\n", "A=0\nA=9\né=0\n").is_empty());
+        assert_eq!(told("A=1\nA=2\nA=3\n", "A=0\nA=9\n"), ["line 3: `A` is defined in line 1 already"]);
+    }
+
+    #[test]
+    fn lines_without_a_value_are_no_names() {
+        assert!(told("MIIEowIBAAKCAQEA\nexport MIIEowIBAAKCAQEA\nMIIEowIBAAKCAQEA\n", "").is_empty());
+    }
+
+    #[test]
+    fn pieces_of_keys_are_no_names_to_show() {
+        assert!(is_surely_a_name("API_KEY") && is_surely_a_name("PORT"));
+        assert!(!is_surely_a_name("MIIEowIBAAKCAQEA") && !is_surely_a_name("JBSWY3DPEHPK3PXP") && !is_surely_a_name("hunter2"));
+    }
+}
