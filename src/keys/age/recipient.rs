@@ -1,0 +1,253 @@
+//! One age recipient: the public half that a data key is wrapped for.
+//!
+//! Dispatches on prefixes in sops's order, native ones first. Its one invariant: an error never repeats the text, which may be a
+//! private key put in the wrong place.
+//!
+//! Source: getsops/sops `age/keysource.go`, `parseRecipient`; FiloSottile/age `x25519.go`, `plugin/encode.go`.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+use crate::keys::Kind;
+use crate::keys::age::ssh_public;
+
+/// A recipient that can be encrypted to.
+pub(super) enum Recipient {
+    X25519(age::x25519::Recipient),
+    Ssh(age::ssh::Recipient),
+}
+
+impl Recipient {
+    /// Parses `text`, which has no blanks around it.
+    pub(super) fn parse(text: &str) -> Result<Self, RecipientError> {
+        if text.is_empty() {
+            return Err(RecipientError::Empty);
+        }
+        if looks_private(text) {
+            return Err(RecipientError::PrivateKey);
+        }
+        if text.chars().any(|character| character.is_control() && character != '\t') {
+            return Err(RecipientError::ControlCharacter);
+        }
+        if text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("age1")) {
+            return Self::parse_age(text);
+        }
+        ssh_public::read(text).map(Self::Ssh)
+    }
+
+    /// As the age crate wants it.
+    pub(super) fn as_age(&self) -> &dyn age::Recipient {
+        match self {
+            Self::X25519(recipient) => recipient,
+            Self::Ssh(recipient) => recipient,
+        }
+    }
+
+    fn parse_age(text: &str) -> Result<Self, RecipientError> {
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(RecipientError::UpperCase);
+        }
+        if text.starts_with("age1pq1") {
+            return Err(RecipientError::PostQuantum);
+        }
+        if text.starts_with("age1tag1") || text.starts_with("age1tagpq1") {
+            return Err(RecipientError::Tagged);
+        }
+        // A second `1` separates a plugin's name: the data part of bech32 never has one.
+        if let Some((name, _)) = text.strip_prefix("age1").and_then(|rest| rest.rsplit_once('1')) {
+            return Err(RecipientError::Plugin { name: plugin_name(name) });
+        }
+        let recipient: age::x25519::Recipient = text.parse().map_err(|_| RecipientError::Damaged)?;
+        // The crate takes non-zero padding bits, which Go's age refuses: only what would be written the same way is taken.
+        if recipient.to_string() != text {
+            return Err(RecipientError::Damaged);
+        }
+        if is_low_order(text) {
+            return Err(RecipientError::Weak);
+        }
+        Ok(Self::X25519(recipient))
+    }
+}
+
+/// Whether `text` is or holds a private key, in whatever case.
+pub(crate) fn looks_private(text: &str) -> bool {
+    let text = text.to_ascii_uppercase();
+    text.contains("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY-----") || text.trim_start().starts_with("AGE-PLUGIN-")
+}
+
+/// Whether two recipients are the same key. The comment of an SSH key does not count.
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
+    let key = |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
+    key(one) == key(other)
+}
+
+fn plugin_name(name: &str) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
+    (name.len() <= 32 && name.bytes().all(is_plain)).then(|| name.to_owned())
+}
+
+/// Whether `recipient` is a point whose shared secret is zero whatever the other half is. The crate panics when it meets one, and a
+/// repository may well name one.
+///
+/// Source: <https://cr.yp.to/ecdh.html#validate>; the highest bit does not count.
+fn is_low_order(recipient: &str) -> bool {
+    let Ok((_, mut point)) = bech32::decode(recipient) else { return false };
+    if let Some(last) = point.last_mut() {
+        *last &= 0x7f;
+    }
+    let point = STANDARD_NO_PAD.encode(point);
+    LOW_ORDER.contains(&point.as_str())
+}
+
+/// In unpadded base64: 0, 1, two of order 8, and p−1, p, p+1.
+const LOW_ORDER: [&str; 7] = [
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "4Ot6fDtBuK4WVuP68Z/EatoJjeucMrH9hmIFFl9JuAA",
+    "X5yVvKNQjCSx0LFVnIPvWwREXMRYHI6G2CJO3dCfEVc",
+    "7P///////////////////////////////////////38",
+    "7f///////////////////////////////////////38",
+    "7v///////////////////////////////////////38",
+];
+
+/// Why a text is no recipient that a data key can be wrapped for. It never holds the text.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipientError {
+    /// Nothing there, such as between two commas.
+    #[error("the recipient is empty")]
+    Empty,
+    /// A private key, which must not be written down here.
+    #[error("this is a private key, not a recipient; it is not shown here, and should not be kept where it was found")]
+    PrivateKey,
+    /// A line end or the like.
+    #[error("the recipient has a control character in it")]
+    ControlCharacter,
+    /// `AGE1…`, which age refuses.
+    #[error("the age recipient has capitals in it")]
+    UpperCase,
+    /// Begins like an age recipient, but is cut short or mistyped.
+    #[error("the age recipient is damaged")]
+    Damaged,
+    /// A point that gives everybody the same secret.
+    #[error("the age recipient is a weak key that anybody could open")]
+    Weak,
+    /// `age1pq1…`.
+    #[error("this is a post-quantum recipient (age1pq1…), which this version does not support yet")]
+    PostQuantum,
+    /// `age1tag1…`, `age1tagpq1…`.
+    #[error("this is a recipient of a hardware key (age1tag…), which this version does not support yet")]
+    Tagged,
+    /// `age1NAME1…`.
+    #[error("this is a recipient of the age plugin {}, which this version does not support yet", .name.as_deref().unwrap_or("(no valid name)"))]
+    Plugin {
+        /// The plugin, if its name is one.
+        name: Option<String>,
+    },
+    /// An SSH public key that is cut short or mistyped.
+    #[error("the SSH public key ({kind}) is damaged")]
+    SshDamaged {
+        /// Its key type.
+        kind: &'static str,
+    },
+    /// A kind of SSH key that age cannot use.
+    #[error("this is an SSH key of type {kind}; age can use ssh-ed25519 and ssh-rsa only")]
+    SshType {
+        /// The key type.
+        kind: &'static str,
+    },
+    /// An RSA key of less than 2,048 bits.
+    #[error("the ssh-rsa key has less than 2048 bits, too few to be safe")]
+    RsaTooSmall,
+    /// An RSA key of more than 4,096 bits.
+    #[error("the ssh-rsa key has more than 4096 bits, which is not supported")]
+    RsaTooLarge,
+    /// Nothing that looks like a recipient.
+    #[error("this is neither an age recipient (age1…) nor an SSH public key (ssh-ed25519 …, ssh-rsa …)")]
+    Unknown,
+    /// A kind of key this version cannot use.
+    #[error("{} keys are not supported yet by this version", .0.title())]
+    KindNotSupported(Kind),
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic;
+
+    use bech32::{Bech32, Hrp};
+
+    use super::*;
+
+    const RECIPIENT: &str = "age1syfl80l704uvg7exdg67ljh39xhns9ch8twtxyxqh46kjkdc2sqssdu40w";
+
+    fn error(text: &str) -> RecipientError {
+        Recipient::parse(text).err().unwrap_or_else(|| panic!("taken: {text}"))
+    }
+
+    fn encoded(point: &[u8]) -> String {
+        bech32::encode::<Bech32>(Hrp::parse("age").unwrap(), point).unwrap()
+    }
+
+    #[test]
+    fn native_and_ssh_recipients_are_taken() {
+        assert!(matches!(Recipient::parse(RECIPIENT), Ok(Recipient::X25519(_))));
+        for key in ["ed25519", "rsa_2048", "rsa_3072"] {
+            let path = format!("{}/tests/vectors/ssh/throwaway_{key}.pub", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).unwrap();
+            assert!(matches!(Recipient::parse(text.trim()), Ok(Recipient::Ssh(_))), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_yet_is_named() {
+        assert_eq!(error("age1pq1qqqq"), RecipientError::PostQuantum);
+        assert_eq!(error("age1tag1qqqq"), RecipientError::Tagged);
+        assert_eq!(error("age1tagpq1qqqq"), RecipientError::Tagged);
+        assert_eq!(error("age1yubikey1qqqq"), RecipientError::Plugin { name: Some("yubikey".to_owned()) });
+        assert_eq!(error("age1a/../b1qqqq"), RecipientError::Plugin { name: None });
+    }
+
+    #[test]
+    fn what_is_no_recipient_is_refused() {
+        assert_eq!(error(""), RecipientError::Empty);
+        assert_eq!(error(&RECIPIENT.to_uppercase()), RecipientError::UpperCase);
+        assert_eq!(error(&RECIPIENT.replace("syf", "sYf")), RecipientError::UpperCase);
+        assert_eq!(error(&RECIPIENT[..50]), RecipientError::Damaged);
+        assert_eq!(error(&RECIPIENT.replace("40w", "40x")), RecipientError::Damaged);
+        assert_eq!(error(&format!("{RECIPIENT},{RECIPIENT}")), RecipientError::Plugin { name: None });
+        assert_eq!(error("bob@example.org"), RecipientError::Unknown);
+        assert_eq!(error("ssh-ed25519 AAAA\nssh-rsa AAAA"), RecipientError::ControlCharacter);
+        assert_eq!(error(&encoded(&[9; 31])), RecipientError::Damaged);
+    }
+
+    #[test]
+    fn a_private_key_is_recognised_in_any_form() {
+        let forms = ["AGE-SECRET-KEY-1ABC", "age-secret-key-1abc", "AGE-PLUGIN-X-1ABC", "-----BEGIN OPENSSH PRIVATE KEY-----"];
+        for text in forms {
+            assert_eq!(error(text), RecipientError::PrivateKey);
+        }
+    }
+
+    /// Shows why the check is needed: the crate panics. If this fails, the crate was mended and the check can go.
+    #[test]
+    fn a_weak_point_is_refused_before_the_crate_panics_over_it() {
+        for (index, point) in LOW_ORDER.iter().enumerate() {
+            let mut point = STANDARD_NO_PAD.decode(point).unwrap();
+            for high_bit in [0, 0x80] {
+                *point.last_mut().unwrap() |= high_bit;
+                let text = encoded(&point);
+                assert_eq!(error(&text), RecipientError::Weak, "{index}");
+                let recipient: age::x25519::Recipient = text.parse().unwrap();
+                let crate_alone = panic::catch_unwind(|| age::encrypt(&recipient, b"x").is_ok());
+                assert!(crate_alone.is_err(), "point {index} is not weak");
+            }
+        }
+    }
+
+    #[test]
+    fn the_comment_of_an_ssh_key_does_not_tell_keys_apart() {
+        assert!(is_same("ssh-ed25519 AAAA alice@home", "ssh-ed25519  AAAA"));
+        assert!(!is_same("ssh-ed25519 AAAA", "ssh-ed25519 BBBB"));
+        assert!(!is_same(RECIPIENT, "age1other"));
+    }
+}

@@ -1,0 +1,202 @@
+//! Data key ⇄ wrapped data key. Never sees a value of a file.
+//!
+//! The joint is [`MasterKey`]: one entry of the `sops` block that is able to wrap the data key. Each kind of key is one file and one
+//! line here; the kinds this version cannot use yet are [`ForeignKey`]s, kept as they were found.
+
+pub mod age;
+pub mod fields;
+pub mod foreign;
+pub mod group;
+pub mod keyring;
+pub mod source;
+
+use crate::keys::age::AgeKey;
+use crate::keys::age::armor::ArmorError;
+use crate::keys::age::header::HeaderError;
+use crate::keys::age::recipient::RecipientError;
+use crate::keys::age::router::Attempt;
+use crate::keys::fields::EntryError;
+use crate::keys::foreign::ForeignKey;
+use crate::keys::keyring::Keyring;
+use crate::secret::SecretBytes;
+use crate::tree::Mapping;
+
+/// One entry of a `sops` block: something able to wrap the data key.
+///
+/// The payload is the data key's 32 bytes, or with several key groups that group's 33-byte Shamir share.
+///
+/// Source: getsops/sops `keys/keys.go`.
+pub trait MasterKey: Send + Sync {
+    /// Which list of the `sops` block it stands in.
+    fn kind(&self) -> Kind;
+
+    /// The identity sops compares keys by: a recipient, fingerprint, ARN, resource name or address. Public.
+    fn recipient(&self) -> &str;
+
+    /// Wraps `payload` for this key, in place of what it held wrapped before.
+    ///
+    /// # Errors
+    /// [`WrapError`]; the key is then as it was.
+    fn wrap_data_key(&mut self, payload: &SecretBytes) -> Result<(), WrapError>;
+
+    /// Unwraps what [`wrap_data_key`](Self::wrap_data_key) wrapped, with what the user holds.
+    ///
+    /// # Errors
+    /// [`UnwrapError`].
+    fn unwrap_data_key(&self, keyring: &Keyring) -> Result<SecretBytes, UnwrapError>;
+
+    /// The entry as it stands in a `sops` block: keys in ascending byte order, fields unknown to us among them.
+    fn to_fields(&self) -> Mapping;
+}
+
+/// Reads one entry of the list of `kind`.
+///
+/// # Errors
+/// [`EntryError`] names the list and the field.
+pub fn from_fields(kind: Kind, fields: &Mapping) -> Result<Box<dyn MasterKey>, EntryError> {
+    Ok(match kind {
+        Kind::Age => Box::new(AgeKey::from_fields(fields)?),
+        Kind::Kms | Kind::GcpKms | Kind::HcKms | Kind::AzureKv | Kind::HcVault | Kind::Pgp => {
+            Box::new(ForeignKey::from_fields(kind, fields)?)
+        }
+    })
+}
+
+/// Makes a key that has nothing wrapped yet, from a recipient as people write it. Comma-separated lists are the caller's to split.
+///
+/// # Errors
+/// [`RecipientError`], which never repeats `recipient`.
+pub fn new_master_key(kind: Kind, recipient: &str) -> Result<Box<dyn MasterKey>, RecipientError> {
+    match kind {
+        Kind::Age => Ok(Box::new(AgeKey::new(recipient)?)),
+        Kind::Kms | Kind::GcpKms | Kind::HcKms | Kind::AzureKv | Kind::HcVault | Kind::Pgp => {
+            Err(RecipientError::KindNotSupported(kind))
+        }
+    }
+}
+
+/// The kinds of master key a `sops` block can hold, in the order in which sops reads them.
+///
+/// Source: getsops/sops `stores/stores.go`, `internalGroupFrom`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// AWS KMS.
+    Kms,
+    /// Google Cloud KMS.
+    GcpKms,
+    /// Huawei Cloud KMS.
+    HcKms,
+    /// Azure Key Vault.
+    AzureKv,
+    /// HashiCorp Vault or OpenBao, transit engine.
+    HcVault,
+    /// PGP, by way of gpg.
+    Pgp,
+    /// age: X25519, SSH keys and, later, plugins and post-quantum keys.
+    Age,
+}
+
+impl Kind {
+    /// Every kind, in sops's reading order.
+    pub const ALL: [Self; 7] = [Self::Kms, Self::GcpKms, Self::HcKms, Self::AzureKv, Self::HcVault, Self::Pgp, Self::Age];
+
+    /// The name of the list that holds this kind in a `sops` block.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Kms => "kms",
+            Self::GcpKms => "gcp_kms",
+            Self::HcKms => "hckms",
+            Self::AzureKv => "azure_kv",
+            Self::HcVault => "hc_vault",
+            Self::Pgp => "pgp",
+            Self::Age => "age",
+        }
+    }
+
+    /// What people call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Kms => "AWS KMS",
+            Self::GcpKms => "GCP KMS",
+            Self::HcKms => "Huawei Cloud KMS",
+            Self::AzureKv => "Azure Key Vault",
+            Self::HcVault => "HashiCorp Vault",
+            Self::Pgp => "PGP",
+            Self::Age => "age",
+        }
+    }
+}
+
+/// Why a data key could not be wrapped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrapError {
+    /// There is no key group at all.
+    #[error("there are no key groups")]
+    NoGroups,
+    /// A group without keys: nobody could open it.
+    #[error("key group {} is empty", .0 + 1)]
+    EmptyGroup(usize),
+    /// Two groups or more need Shamir shares.
+    #[error("files with several key groups (this one has {0}) cannot be written by this version yet")]
+    KeyGroups(usize),
+    /// A kind this version cannot use.
+    #[error("{} keys are not supported yet by this version; the entry for {recipient} was left as it was", .kind.title())]
+    NotSupported {
+        /// The kind.
+        kind: Kind,
+        /// Whose entry.
+        recipient: String,
+    },
+    /// An age entry whose recipient cannot be encrypted to.
+    #[error("cannot wrap the data key for {recipient}")]
+    Recipient {
+        /// Whose entry.
+        recipient: String,
+        /// Why not.
+        source: RecipientError,
+    },
+    /// age failed.
+    #[error("cannot wrap the data key for {recipient}")]
+    Age {
+        /// Whose entry.
+        recipient: String,
+        /// What age says.
+        source: Box<::age::EncryptError>,
+    },
+}
+
+/// Why one key did not give its data key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnwrapError {
+    /// A kind this version cannot use.
+    #[error("{} keys are not supported yet by this version; the entry is kept", .0.title())]
+    NotSupported(Kind),
+    /// The entry has no `enc`, or an empty one.
+    #[error("the entry holds no wrapped data key")]
+    NothingWrapped,
+    /// `enc` is no armored age file.
+    #[error("the wrapped data key is malformed")]
+    Armor(#[from] ArmorError),
+    /// `enc` is no age file we can or want to read.
+    #[error("the wrapped data key is malformed")]
+    Header(#[from] HeaderError),
+    /// The user holds no identity.
+    #[error("there is no identity to open it with")]
+    NoIdentities,
+    /// None of the user's identities opens it; what happened to each.
+    #[error("no identity opens it ({} tried)", .0.len())]
+    NoMatch(Vec<Attempt>),
+    /// An identity opened the header, but header or payload were changed afterwards.
+    #[error("the wrapped data key was changed or is cut short")]
+    NotAuthentic,
+    /// What was wrapped is no data key.
+    #[error("what is wrapped is not {} bytes long", crate::secret::DataKey::LENGTH)]
+    PayloadLength,
+}
+
+/// `recipient` as it may be shown: a private key that somebody put in a public place is not repeated.
+pub(crate) fn shown(recipient: &str) -> &str {
+    if age::recipient::looks_private(recipient) { "(a private key)" } else { recipient }
+}
