@@ -1,0 +1,168 @@
+//! Decrypts all values, then checks the MAC; all or nothing.
+//!
+//! Source: getsops/sops `sops.go` (`Tree.Decrypt`), `decrypt/decrypt.go`, v3.13.3.
+
+use super::EncryptedDocument;
+use super::metadata::MetadataError;
+use super::walk::{Leaf, Leaves, Place, walk};
+use crate::crypto::cipher::Cipher;
+use crate::crypto::mac::Mac;
+use crate::crypto::scalar::{self, Decoded};
+use crate::crypto::token::{Token, ValueType};
+use crate::secret::{DataKey, SecretBytes};
+use crate::tree::{Comment, Key, Scalar, Tree};
+
+/// A file's plaintext.
+pub(super) struct Decrypted {
+    pub(super) tree: Tree,
+    pub(super) clear_comments: usize,
+    pub(super) lines_in_comments: usize,
+}
+
+/// Decrypts every leaf of `document` and checks its MAC.
+pub(super) fn decrypt(document: &EncryptedDocument, data_key: &DataKey) -> Result<Decrypted, DecryptError> {
+    let metadata = &document.metadata;
+    let cipher = Cipher::new(data_key);
+    let mac = Mac::new(metadata.mac_only_encrypted);
+    let mut opening = Opening {
+        cipher: &cipher,
+        mac,
+        mac_only_encrypted: metadata.mac_only_encrypted,
+        clear_comments: 0,
+        lines_in_comments: 0,
+    };
+    let tree = walk(&document.tree, &metadata.selection, &mut opening)?;
+
+    let stored = metadata.mac.as_deref().ok_or(DecryptError::NoMac)?;
+    let token = Token::parse(stored).map_err(|_| DecryptError::MacToken)?;
+    let aad = metadata.mac_aad()?;
+    let stored = cipher.decrypt(&token, aad.as_bytes()).map_err(|_| DecryptError::MacToken)?;
+    if !stored.ct_eq(opening.mac.finish().expose()) {
+        return Err(DecryptError::MacMismatch);
+    }
+    Ok(Decrypted { tree, clear_comments: opening.clear_comments, lines_in_comments: opening.lines_in_comments })
+}
+
+struct Opening<'a> {
+    cipher: &'a Cipher,
+    mac: Mac,
+    mac_only_encrypted: bool,
+    clear_comments: usize,
+    lines_in_comments: usize,
+}
+
+impl Opening<'_> {
+    fn hash(&mut self, place: &Place, scalar: &Scalar) -> Result<(), DecryptError> {
+        if place.encrypted || !self.mac_only_encrypted {
+            let (_, bytes) = scalar::encode(scalar).map_err(|_| DecryptError::malformed(place))?;
+            self.mac.update(bytes.expose());
+        }
+        Ok(())
+    }
+
+    fn open(&self, place: &Place, text: &SecretBytes) -> Result<Decoded, DecryptError> {
+        let token = match Token::parse(text.expose()) {
+            Ok(token) => token,
+            Err(_) if Token::is_token(text.expose()) => return Err(DecryptError::malformed(place)),
+            Err(_) => return Err(DecryptError::NotEncrypted { key: place.name() }),
+        };
+        if token.kind == ValueType::Bytes {
+            return Err(DecryptError::malformed(place));
+        }
+        let bytes = self.cipher.decrypt(&token, place.aad).map_err(|_| DecryptError::NotAuthentic { key: place.name() })?;
+        scalar::decode(token.kind, bytes).map_err(|_| DecryptError::malformed(place))
+    }
+}
+
+impl Leaves for Opening<'_> {
+    type Error = DecryptError;
+
+    fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, DecryptError> {
+        let opened = match scalar {
+            Scalar::Text(text) if place.encrypted && !text.is_empty() => match self.open(place, text)? {
+                Decoded::Scalar(scalar) => scalar,
+                // In a list an encrypted comment stands as an element; its type alone tells. Comments are not in the MAC.
+                Decoded::Comment(text) if place.in_list => return Ok(Leaf::Comment(Comment { text, inline: false })),
+                Decoded::Comment(_) => return Err(DecryptError::malformed(place)),
+            },
+            Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Time(_) if place.encrypted => {
+                return Err(DecryptError::NotEncrypted { key: place.name() });
+            }
+            clear => clear.copy(),
+        };
+        self.hash(place, &opened)?;
+        Ok(Leaf::Scalar(opened))
+    }
+
+    /// A comment that is no token of this file stays as it is: people add comments by hand, and sops lets them. One that is a token,
+    /// but of a value, was made by nobody.
+    fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, DecryptError> {
+        let mut text = None;
+        if place.encrypted && !comment.text.is_empty() {
+            match self.open(place, &comment.text) {
+                Ok(Decoded::Comment(opened)) => text = Some(opened),
+                Ok(Decoded::Scalar(_)) => return Err(DecryptError::ValueAsComment),
+                Err(_) => self.clear_comments += 1,
+            }
+        }
+        // Readers of the plaintext take a carriage return for a line end: what follows it would be a line that anybody can add.
+        let is_open = text.is_none();
+        let text = text.unwrap_or_else(|| SecretBytes::copy_of(comment.text.expose()));
+        let before_end = text.expose().strip_suffix(b"\r").unwrap_or(text.expose());
+        if is_open && before_end.contains(&b'\r') {
+            self.lines_in_comments += 1;
+        }
+        Ok(Leaf::Comment(Comment { text, inline: comment.inline }))
+    }
+}
+
+impl Place<'_> {
+    fn name(&self) -> Key {
+        self.key.cloned().unwrap_or_else(|| Key::from(""))
+    }
+}
+
+/// Why a file is not what its writer wrote.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecryptError {
+    /// A value in clear, or nothing like a token, where the selection rule encrypts.
+    #[error("the value of `{key}` is not encrypted, although the file's rule says it is")]
+    NotEncrypted {
+        /// The name of the entry.
+        key: Key,
+    },
+    /// A token that is damaged, of an unknown type, or of a type that cannot stand here.
+    #[error("the encrypted value of `{key}` is damaged")]
+    Malformed {
+        /// The name of the entry.
+        key: Key,
+    },
+    /// A token that was changed, or that belongs to another name or another file.
+    #[error("the encrypted value of `{key}` is not authentic: it was changed, or moved here from another name or file")]
+    NotAuthentic {
+        /// The name of the entry.
+        key: Key,
+    },
+    /// The token of a value where a comment stands.
+    #[error("an encrypted comment is damaged: what it holds is of a type that no comment has")]
+    ValueAsComment,
+    /// The file has no MAC.
+    #[error("the file has no MAC, so nobody can tell whether lines were added, changed or removed")]
+    NoMac,
+    /// The MAC's own token does not open.
+    #[error("the file's MAC cannot be read: it, or the date of the last change, was edited")]
+    MacToken,
+    /// The values are each authentic, but not all of those that were written, or not in that order.
+    #[error("the file's MAC does not match its values: lines were added, changed, moved or removed")]
+    MacMismatch,
+    /// The metadata does not say when the file was changed.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+}
+
+impl DecryptError {
+    fn malformed(place: &Place) -> Self {
+        Self::Malformed { key: place.name() }
+    }
+}

@@ -1,0 +1,251 @@
+//! Encrypts a tree: untouched values keep their token, the rest get a fresh nonce; then the new MAC.
+//!
+//! Its one invariant: a nonce is used twice only for the same value under the same name and data key, which gives the same token.
+//!
+//! Source: getsops/sops `sops.go` (`Tree.Encrypt`), `aes/cipher.go` (the nonce stash), v3.13.3. sops remembers one nonce for each
+//! value and name; we remember every token and its place, so that equal lines keep different tokens, each its own.
+
+use std::collections::{HashMap, VecDeque};
+
+use sha2::{Digest, Sha256};
+use time::UtcDateTime;
+
+use super::metadata::{Metadata, MetadataError};
+use super::selection::SelectionOption;
+use super::walk::{Leaf, LeafRef, Leaves, Place, leaves, walk};
+use super::{DecryptedDocument, EncryptedDocument};
+use crate::crypto::cipher::{Cipher, Nonces};
+use crate::crypto::mac::Mac;
+use crate::crypto::scalar;
+use crate::crypto::token::{Token, ValueType};
+use crate::format::Contents;
+use crate::secret::{DataKey, SecretBytes};
+use crate::tree::{Comment, Key, Scalar, Tree};
+
+/// Encrypts `tree` as a new file. `metadata` says who can read it and which values are encrypted; its date and MAC are set here.
+///
+/// # Errors
+/// [`EncryptError`].
+pub fn encrypt_new(tree: &Tree, mut metadata: Metadata, data_key: &DataKey, now: UtcDateTime) -> Result<Contents, EncryptError> {
+    metadata.touch(now);
+    encrypt(tree, &mut metadata, data_key, VecDeque::new())
+}
+
+/// Encrypts `tree` in place of the data of `document`.
+pub(super) fn encrypt_again(document: &mut DecryptedDocument, tree: &Tree, now: UtcDateTime) -> Result<Contents, EncryptError> {
+    let DecryptedDocument { tree: plaintext, encrypted, data_key, .. } = document;
+    let EncryptedDocument { tree: tokens, metadata } = encrypted;
+    let kept = kept_tokens(known_leaves(plaintext, tokens, metadata)?, &wanted_leaves(tree, metadata)?);
+    metadata.touch(now);
+    encrypt(tree, metadata, data_key, kept)
+}
+
+/// `kept` has the token to write for each leaf, in order; where it has none or has run out, a new one is made.
+fn encrypt(
+    tree: &Tree,
+    metadata: &mut Metadata,
+    data_key: &DataKey,
+    kept: VecDeque<Option<Vec<u8>>>,
+) -> Result<Contents, EncryptError> {
+    let cipher = Cipher::new(data_key);
+    let mut sealing =
+        Sealing { cipher: &cipher, mac: Mac::new(metadata.mac_only_encrypted), metadata, nonces: Nonces::new(), kept };
+    let encrypted = walk(tree, &metadata.selection, &mut sealing)?;
+    let Sealing { mac, mut nonces, .. } = sealing;
+    let aad = metadata.mac_aad()?;
+    let token = cipher.encrypt(mac.finish().expose(), ValueType::Str, aad.as_bytes(), &nonces.draw()?);
+    metadata.mac = Some(token.print());
+    Ok(Contents { tree: encrypted, metadata: Some(metadata.to_mapping()) })
+}
+
+struct Sealing<'a> {
+    cipher: &'a Cipher,
+    mac: Mac,
+    metadata: &'a Metadata,
+    nonces: Nonces,
+    kept: VecDeque<Option<Vec<u8>>>,
+}
+
+impl Sealing<'_> {
+    fn seal(
+        &mut self,
+        place: &Place,
+        kind: ValueType,
+        plaintext: &[u8],
+        kept: Option<Vec<u8>>,
+    ) -> Result<SecretBytes, EncryptError> {
+        if let Some(token) = kept {
+            return Ok(SecretBytes::from_vec(token));
+        }
+        let nonce = self.nonces.draw()?;
+        Ok(SecretBytes::from_vec(self.cipher.encrypt(plaintext, kind, place.aad, &nonce).print()))
+    }
+}
+
+impl Leaves for Sealing<'_> {
+    type Error = EncryptError;
+
+    fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, EncryptError> {
+        let kept = self.kept.pop_front().flatten();
+        let (kind, bytes) = scalar::encode(scalar).map_err(|_| EncryptError::Value { key: place.key.cloned() })?;
+        if place.encrypted || !self.metadata.mac_only_encrypted {
+            self.mac.update(bytes.expose());
+        }
+        // An empty value stays empty and in clear, in every syntax.
+        let sealed = if place.encrypted && !bytes.expose().is_empty() {
+            Scalar::Text(self.seal(place, kind, bytes.expose(), kept)?)
+        } else {
+            scalar.copy()
+        };
+        Ok(Leaf::Scalar(sealed))
+    }
+
+    fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, EncryptError> {
+        let kept = self.kept.pop_front().flatten();
+        let text = &comment.text;
+        if !place.encrypted || text.is_empty() {
+            return Ok(Leaf::Comment(Comment { text: SecretBytes::copy_of(text.expose()), inline: comment.inline }));
+        }
+        let token = self.seal(place, ValueType::Comment, text.expose(), kept)?;
+        let selection = &self.metadata.selection;
+        if selection.option() == SelectionOption::UnencryptedCommentRegex && selection.matches_comment(token.expose()) {
+            // The reader would take the token for the marker that keeps the next value in clear. Under the opposite rule it does no
+            // harm: a comment is encrypted only where another one has switched encryption on already.
+            return Err(EncryptError::CommentLooksLikeMarker);
+        }
+        Ok(match place.in_list {
+            true => Leaf::Scalar(Scalar::Text(token)),
+            false => Leaf::Comment(Comment { text: token, inline: comment.inline }),
+        })
+    }
+}
+
+/// What a leaf says and where: a digest, so that no second copy of the plaintext is made.
+type Meaning = [u8; 32];
+
+/// A leaf of an opened file, and its token if it has one that can be written again.
+type Known = (Meaning, Option<Vec<u8>>);
+
+fn meaning(place: &Place, kind: ValueType, plaintext: &[u8]) -> Meaning {
+    let mut digest = Sha256::new();
+    digest.update((place.aad.len() as u64).to_le_bytes());
+    digest.update(place.aad);
+    digest.update(kind.tag());
+    digest.update([0]);
+    digest.update(plaintext);
+    digest.finalize().into()
+}
+
+fn meaning_of_scalar(place: &Place, scalar: &Scalar) -> Result<Meaning, EncryptError> {
+    let (kind, bytes) = scalar::encode(scalar).map_err(|_| EncryptError::Value { key: place.key.cloned() })?;
+    Ok(meaning(place, kind, bytes.expose()))
+}
+
+/// Chooses for each of `wanted` the token of `known` that it keeps.
+///
+/// What stands unchanged from the beginning of the file, or from its end, keeps its own. Between, equal values under one name take
+/// their tokens in file order.
+fn kept_tokens(mut known: Vec<Known>, wanted: &[Meaning]) -> VecDeque<Option<Vec<u8>>> {
+    let same = |((known, _), wanted): &(&Known, &Meaning)| known == *wanted;
+    let before = known.iter().zip(wanted).take_while(same).count();
+    let behind = known[before..].iter().rev().zip(wanted[before..].iter().rev()).take_while(same).count();
+    let last = known.split_off(known.len() - behind);
+    let mut between: HashMap<Meaning, VecDeque<Vec<u8>>> = HashMap::new();
+    for (meaning, token) in known.drain(before..) {
+        between.entry(meaning).or_default().extend(token);
+    }
+    let mut kept: VecDeque<_> = known.into_iter().map(|(_, token)| token).collect();
+    kept.extend(wanted[before..wanted.len() - behind].iter().map(|meaning| between.get_mut(meaning)?.pop_front()));
+    kept.extend(last.into_iter().map(|(_, token)| token));
+    kept
+}
+
+/// What each leaf of `tree` says.
+fn wanted_leaves(tree: &Tree, metadata: &Metadata) -> Result<Vec<Meaning>, EncryptError> {
+    let mut wanted = Wanted(Vec::new());
+    walk(tree, &metadata.selection, &mut wanted)?;
+    Ok(wanted.0)
+}
+
+struct Wanted(Vec<Meaning>);
+
+impl Leaves for Wanted {
+    type Error = EncryptError;
+
+    fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, EncryptError> {
+        self.0.push(meaning_of_scalar(place, scalar)?);
+        Ok(NOTHING)
+    }
+
+    fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, EncryptError> {
+        self.0.push(meaning(place, ValueType::Comment, comment.text.expose()));
+        Ok(NOTHING)
+    }
+}
+
+/// The leaves of an opened file.
+fn known_leaves(plaintext: &Tree, encrypted: &Tree, metadata: &Metadata) -> Result<Vec<Known>, EncryptError> {
+    let mut remembering = Remembering { plaintext: leaves(plaintext).into_iter(), known: Vec::new() };
+    walk(encrypted, &metadata.selection, &mut remembering)?;
+    Ok(remembering.known)
+}
+
+/// Walks the encrypted tree with the plaintext beside it and notes each token.
+struct Remembering<'a> {
+    plaintext: std::vec::IntoIter<LeafRef<'a>>,
+    known: Vec<Known>,
+}
+
+impl Remembering<'_> {
+    /// Both trees have the same leaves in the same order, so the next plaintext leaf is the one of this token.
+    fn note(&mut self, place: &Place, token: &[u8]) -> Result<Leaf, EncryptError> {
+        let meaning = match self.plaintext.next() {
+            Some(LeafRef::Comment(comment)) => meaning(place, ValueType::Comment, comment.text.expose()),
+            Some(LeafRef::Scalar(scalar)) => meaning_of_scalar(place, scalar)?,
+            None => return Ok(NOTHING),
+        };
+        // A nonce of another length than ours is only ever read; sops itself cannot write it again.
+        let is_kept = place.encrypted && Token::parse(token).is_ok_and(|token| token.nonce.len() == 32);
+        self.known.push((meaning, is_kept.then(|| token.to_vec())));
+        Ok(NOTHING)
+    }
+}
+
+impl Leaves for Remembering<'_> {
+    type Error = EncryptError;
+
+    fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, EncryptError> {
+        match scalar {
+            Scalar::Text(token) => self.note(place, token.expose()),
+            _ => self.note(place, &[]),
+        }
+    }
+
+    fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, EncryptError> {
+        self.note(place, comment.text.expose())
+    }
+}
+
+/// The leaf of a walk whose tree is thrown away.
+const NOTHING: Leaf = Leaf::Scalar(Scalar::Bool(false));
+
+/// Why a tree could not be encrypted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncryptError {
+    /// A value that has no encoding, such as a date that is none.
+    #[error("the value of `{}` has no encoding", key.as_ref().map(Key::to_string).unwrap_or_default())]
+    Value {
+        /// The name of the entry.
+        key: Option<Key>,
+    },
+    /// An encrypted comment that its reader would take for a marker.
+    #[error("an encrypted comment matches `unencrypted_comment_regex`, so the value below it could not be read again")]
+    CommentLooksLikeMarker,
+    /// The date cannot be written.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The system has no randomness to give.
+    #[error("the system gave no random numbers")]
+    Randomness(#[from] getrandom::Error),
+}
