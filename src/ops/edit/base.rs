@@ -1,0 +1,157 @@
+//! What an edit begins with: the file opened, a new one, or a draft and what the file has become since.
+//!
+//! Its one invariant: nothing is decrypted that could not be saved again, and a new file's key is wrapped before the user types.
+
+use super::check::{self, CONFLICT, Checked};
+use super::dialog::{Dialog, Fact};
+use super::draft::Draft;
+use super::error::EditError;
+use super::session::Edit;
+use crate::document::{DecryptedDocument, EncryptedDocument, encrypt_new};
+use crate::format::{Format, Syntax};
+use crate::ops::file::{self, FileError, MAX_FILE};
+use crate::ops::new_file;
+use crate::secret::{SecretBytes, SecretString};
+use crate::sys::atomic_write;
+use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
+use crate::tree::{Mapping, Tree};
+
+/// What the edit began with.
+pub(super) struct Base {
+    /// The file's bytes; for a new file those of an empty document.
+    pub bytes: SecretBytes,
+    /// Whether there is no file yet.
+    pub is_new: bool,
+    /// The file, opened.
+    pub document: DecryptedDocument,
+    /// Its syntax.
+    pub format: &'static dyn Format,
+    /// Its plaintext.
+    pub text: SecretString,
+}
+
+impl Base {
+    /// The file as it is, or a new one.
+    pub fn open(request: &Edit, dialog: &mut dyn Dialog) -> Result<Self, EditError> {
+        match current(request)? {
+            Some(file) => {
+                if file.through_link {
+                    dialog.tell(Fact::BehindLink(&file.path));
+                }
+                Self::of_bytes(request, file.bytes, false)
+            }
+            None => Self::of_bytes(request, empty_document(request)?, true),
+        }
+    }
+
+    /// The base, and its text to begin with.
+    pub fn with_its_text(self) -> (Self, SecretBytes) {
+        let text = SecretBytes::copy_of(self.text.expose().as_bytes());
+        (self, text)
+    }
+
+    /// The base and the text of a draft. If the file is another one by now, the text shows both.
+    pub fn of_draft(request: &Edit, sealed: &[u8], dialog: &mut dyn Dialog) -> Result<(Self, SecretBytes), EditError> {
+        let draft = Draft::read(sealed)?;
+        let own = Self::of_bytes(request, SecretBytes::copy_of(&draft.draft.base), draft.draft.new_file)?;
+        // It may be no UTF-8: that is a mistake to be corrected, so it must be shown again.
+        let text = draft.open(own.document.data_key())?;
+        match current(request)? {
+            None if draft.draft.new_file => Ok((own, text)),
+            None => Err(EditError::DraftOfMissingFile),
+            Some(current) if !draft.draft.new_file && current.bytes.ct_eq(&draft.draft.base) => Ok((own, text)),
+            Some(current) => {
+                let theirs = Self::of_bytes(request, current.bytes, false)?;
+                let both = show_both(theirs.text.expose(), own.text.expose(), text.expose());
+                dialog.tell(Fact::DraftOnOtherBase);
+                Ok((theirs, both))
+            }
+        }
+    }
+
+    /// Whether storing `checked` would say what the file says already.
+    pub fn is_said_by(&self, checked: &Checked) -> bool {
+        let emitted = self.format.emit(&checked.tree, None, None);
+        emitted.is_ok_and(|emitted| emitted.ct_eq(self.text.expose().as_bytes()))
+    }
+
+    /// Whether the file says what the draft says: an edit that was saved and ended before it could drop its draft.
+    pub fn holds_draft(&self, sealed: &[u8]) -> bool {
+        let Ok(draft) = Draft::read(sealed) else { return false };
+        let Ok(text) = draft.open(self.document.data_key()) else { return false };
+        let checked = check::check(&text, &self.text, &self.document.tree, self.document.metadata(), self.format);
+        checked.is_ok_and(|checked| self.is_said_by(&checked))
+    }
+
+    fn of_bytes(request: &Edit, bytes: SecretBytes, is_new: bool) -> Result<Self, EditError> {
+        let syntax = is_new.then_some(Syntax::Dotenv);
+        let (format, contents) = file::parse(request.path, bytes.expose(), syntax)?;
+        let not_a_document = |source| FileError::NotADocument { path: request.path.to_owned(), source };
+        let document = EncryptedDocument::new(contents).map_err(not_a_document)?;
+        let document = document.open(request.keyring)?;
+        if document.lines_in_comments > 0 {
+            return Err(EditError::LineInComment);
+        }
+        let text = format.emit(&document.tree, None, None)?;
+        let text = text.into_string().map_err(|error| EditError::NotText { offset: error.offset })?;
+        Ok(Self { bytes, is_new, document, format, text })
+    }
+}
+
+/// The file as it is, if it is there. What could not be replaced later is refused now, before anything is decrypted.
+fn current(request: &Edit) -> Result<Option<FileBytes>, EditError> {
+    let file = match read_regular(request.path, MAX_FILE) {
+        Ok(file) => Some(file),
+        Err(ReadError::NotFound) => None,
+        Err(source) => return Err(FileError::Read { path: request.path.to_owned(), source }.into()),
+    };
+    if let Some(file) = &file {
+        atomic_write::check_replaceable(file).map_err(EditError::NotReplaceable)?;
+    }
+    atomic_write::check_directory(request.path).map_err(EditError::NotReplaceable)?;
+    Ok(file)
+}
+
+/// An empty document, its data key wrapped for all recipients now: a key service that does not answer must fail before the user types.
+fn empty_document(request: &Edit) -> Result<SecretBytes, EditError> {
+    let path = std::path::absolute(request.path)?;
+    let syntax = Syntax::by_path(&path);
+    let format = syntax.format().map_err(|source| FileError::Syntax { path: request.path.to_owned(), source })?;
+    let mut metadata = (request.new_metadata)(&path)?;
+    let data_key = new_file::data_key(&mut metadata)?;
+    let tree = Tree::of(Mapping::default());
+    let contents = encrypt_new(&tree, metadata, &data_key, (request.now)())?;
+    Ok(format.emit(&contents.tree, contents.metadata.as_ref(), None)?)
+}
+
+/// `theirs`, and behind it every line that `mine` has and neither `theirs` nor `base`, marked so that it cannot be saved by oversight.
+fn show_both(theirs: &str, base: &str, mine: &[u8]) -> SecretBytes {
+    let lines = mine.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let is_in = |text: &str, line: &[u8]| text.lines().any(|there| there.as_bytes() == line);
+    let own = lines.filter(|line| !line.is_empty() && !is_in(theirs, line) && !is_in(base, line));
+    let mut both = SecretBytes::with_capacity(theirs.len() + mine.len() * 20 + 64);
+    both.push(theirs.as_bytes());
+    for line in own {
+        if !line.starts_with(CONFLICT.as_bytes()) {
+            both.push(CONFLICT.as_bytes());
+            both.push(b"mine ");
+        }
+        both.push(line);
+        both.push(b"\n");
+    }
+    both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_are_shown_and_what_was_never_touched_only_once() {
+        let both = show_both("A=theirs\nB=1\nC=1\n", "A=1\nB=1\n", b"A=mine\nB=1\n\nD=4\r\n");
+        assert_eq!(both.expose(), b"A=theirs\nB=1\nC=1\n#!dotsops mine A=mine\n#!dotsops mine D=4\n");
+        let unresolved = show_both("A=3\n", "A=2\n", b"A=2\n#!dotsops mine A=mine\n");
+        assert_eq!(unresolved.expose(), b"A=3\n#!dotsops mine A=mine\n");
+        assert_eq!(show_both("A=2\nB=2\n", "A=1\n", b"A=2\n").expose(), b"A=2\nB=2\n");
+    }
+}

@@ -1,0 +1,70 @@
+//! How an edit talks with the user, without knowing words or terminals.
+
+use std::path::Path;
+
+use super::check::Mistakes;
+use super::error::DraftFailure;
+use crate::dialect::refusal::Note;
+use crate::ops::exec::policy::Effect;
+
+/// How an edit talks with the user. Without a terminal every question has its safe answer.
+pub trait Dialog {
+    /// The text has mistakes; what now?
+    fn mistakes(&mut self, mistakes: &Mistakes) -> Choice;
+    /// The draft could not be kept; try again (`true`) or leave the session where it is?
+    fn draft_failed(&mut self, error: &DraftFailure) -> bool;
+    /// May these names stand in clear?
+    fn accept_clear(&mut self, names: &[String]) -> Consent;
+    /// May the file become empty?
+    fn accept_empty(&mut self) -> Consent;
+    /// The editor was back at once, unchanged: wait until the user says that it is closed.
+    fn wait_until_closed(&mut self);
+    /// Tells something in one line.
+    fn tell(&mut self, fact: Fact);
+}
+
+/// What to do about a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Back to the editor with the text as it was left.
+    EditAgain,
+    /// Keep the draft and stop.
+    KeepDraft,
+    /// Forget the text.
+    Discard,
+}
+
+/// An answer to "may I?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Yes.
+    Given,
+    /// No: back to the editor.
+    EditAgain,
+    /// No, or nobody is there to ask: keep the draft and stop.
+    Withheld,
+}
+
+/// Something the user should know.
+pub enum Fact<'a> {
+    /// What storing a line changed.
+    Stored(&'a Note),
+    /// Windows line endings became LF.
+    LineEndings,
+    /// A new name has an effect on what runs with it.
+    Notable(&'a str, Effect),
+    /// What the editor may keep.
+    EditorKeeps(&'a str, &'a str),
+    /// The file is behind a link.
+    BehindLink(&'a Path),
+    /// Comments that anybody could have added.
+    ClearComments(usize),
+    /// The file changed since the draft was made, and both are shown.
+    DraftOnOtherBase,
+    /// The plaintext could not be wiped from here.
+    NotWiped(&'a Path),
+    /// The file is saved, but may be the old one after a power cut; the draft is kept until it is looked at again.
+    NotDurable,
+    /// The file is saved, but the draft could not be removed.
+    DraftStays,
+}

@@ -1,0 +1,154 @@
+//! Why an edit did not end with a saved file.
+//!
+//! Whether a draft is kept then is not said here: [`super::drafts::DraftPlace::is_taken`] knows.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::check::Mistakes;
+use super::draft::DraftError;
+use crate::document::{EncryptError, OpenError};
+use crate::format::EmitError;
+use crate::ops::encrypt::EncryptError as SealError;
+use crate::ops::file::FileError;
+use crate::ops::new_file::NewFileError;
+use crate::sys::atomic_write::ReplaceError;
+use crate::sys::editor::EditorEnd;
+use crate::sys::file_lock::LockError;
+use crate::sys::private_file::ReadBackError;
+use crate::sys::regular_file::ReadError;
+
+/// Why a draft could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DraftFailure {
+    /// It cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] DraftError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] ReplaceError),
+}
+
+/// Why an edit did not end with a saved file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// Somebody else edits the file.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A draft from before is kept.
+    #[error("a draft of an earlier edit is kept")]
+    DraftPending,
+    /// There is none to go on from.
+    #[error("no draft is kept for this file")]
+    NoDraft,
+    /// The draft's file is gone.
+    #[error("the draft's file is not there any more")]
+    DraftOfMissingFile,
+    /// The kept draft cannot be used.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// The kept draft cannot be read.
+    #[error("the kept draft cannot be read")]
+    DraftRead(#[from] ReadError),
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The file stays shut.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A comment that anybody can have added would become a line of its own in an editor.
+    #[error("a comment that is not encrypted holds a carriage return, behind which a line would hide that nobody signed")]
+    LineInComment,
+    /// The plaintext is no text that an editor can show.
+    #[error("the decrypted text is not UTF-8 at byte {offset}, so no editor would keep it as it is")]
+    NotText {
+        /// How many bytes before the first bad one are good.
+        offset: usize,
+    },
+    /// It is not clear who could read the new file, or what of it would be encrypted.
+    #[error(transparent)]
+    NewFile(#[from] NewFileError),
+    /// The editor cannot be run.
+    #[error("the editor `{name}` cannot be started")]
+    EditorNotStarted {
+        /// Its name as given.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The editor says that it failed.
+    #[error("the editor `{name}` {}", ended(end))]
+    EditorFailed {
+        /// Its name as given.
+        name: String,
+        /// How it ended.
+        end: EditorEnd,
+    },
+    /// We were told to end.
+    #[error("ended by signal {signal}")]
+    Interrupted {
+        /// The signal.
+        signal: i32,
+    },
+    /// What the editor left is no text of ours any more.
+    #[error(transparent)]
+    ReadBack(ReadBackError),
+    /// What the editor left cannot be read, so the session stays.
+    #[error("the edited text cannot be read")]
+    TextNotRead {
+        /// Why.
+        source: io::Error,
+        /// Where the text still is.
+        session: PathBuf,
+    },
+    /// The draft could not be kept, so the session stays.
+    #[error("the edited text could not be kept as a draft")]
+    DraftNotKept {
+        /// Why.
+        source: DraftFailure,
+        /// Where the text still is.
+        session: PathBuf,
+    },
+    /// The text cannot be stored. A draft is kept.
+    #[error("{0}")]
+    Mistakes(Mistakes),
+    /// Names would stand in clear, and nobody agreed. A draft is kept.
+    #[error("these names would stand in the file unencrypted: {}", names.join(", "))]
+    WouldBeClear {
+        /// Which.
+        names: Vec<String>,
+    },
+    /// The file would be empty, and nobody agreed. A draft is kept.
+    #[error("nothing would be left in the file")]
+    WouldBeEmpty,
+    /// The file is one that could not be replaced. Nothing was decrypted.
+    #[error(transparent)]
+    NotReplaceable(ReplaceError),
+    /// The file is not the one that was opened: changed, gone, or there now. A draft is kept.
+    #[error(transparent)]
+    Overtaken(ReplaceError),
+    /// The file could not be replaced. A draft is kept.
+    #[error(transparent)]
+    Replace(ReplaceError),
+    /// It could not be encrypted. A draft is kept.
+    #[error(transparent)]
+    Encrypt(#[from] EncryptError),
+    /// What was encrypted did not read back. A draft is kept.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// It could not be written as text.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// The system's reason.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+fn ended(end: &EditorEnd) -> String {
+    match end {
+        EditorEnd::Code(code) => format!("ended with exit code {code}"),
+        EditorEnd::Signal(signal) | EditorEnd::Interrupted(signal) => format!("was ended by signal {signal}"),
+    }
+}

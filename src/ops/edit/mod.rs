@@ -1,0 +1,14 @@
+//! One edit, from the encrypted file to the encrypted file.
+//!
+//! The text is in clear only in a session folder in memory, between [`session::edit`] writing it and wiping it. What the user saved is
+//! kept as a sealed draft before anything that can fail.
+
+mod base;
+pub mod check;
+pub mod dialog;
+pub mod draft;
+pub mod drafts;
+pub mod editors;
+pub mod error;
+pub mod session;
+mod untellable;

@@ -1,0 +1,321 @@
+//! The edit session, step by step.
+//!
+//! Open, lock, decrypt; write the text where only memory holds it; run the editor; read back; keep a draft; check; wipe; encrypt;
+//! read the result back; replace the file if it is still the one that was opened. Its one invariant: from the moment the user saved,
+//! the text is in the session, in a sealed draft or in the file, whatever fails.
+//!
+//! To come, and where: a guard process after the session is made, the sweep of sessions left behind under the lock, and the merge
+//! where [`EditError::Overtaken`] is returned.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::Instant;
+
+use time::UtcDateTime;
+
+use super::base::Base;
+use super::check::{self, Changes, Checked};
+use super::dialog::{Choice, Consent, Dialog, Fact};
+use super::draft::Draft;
+use super::drafts::DraftPlace;
+use super::editors::Editor;
+use super::error::{DraftFailure, EditError};
+use crate::dialect;
+use crate::document::metadata::Metadata;
+use crate::keys::keyring::Keyring;
+use crate::ops::encrypt;
+use crate::ops::exec::policy::glob_matches;
+use crate::ops::file::MAX_FILE;
+use crate::ops::new_file::NewFileError;
+use crate::secret::SecretBytes;
+use crate::sys::atomic_write::{self, Expected, ReadOnly, ReplaceError};
+use crate::sys::editor::{Editor as EditorProgram, EditorEnd, run_editor};
+use crate::sys::file_lock::FileLock;
+use crate::sys::private_file::{ReadBackError, Session, session_file_name};
+use crate::sys::scratch::Scratch;
+use crate::sys::signals::DeathSignals;
+
+/// What an edit needs from its surroundings.
+pub struct Edit<'a> {
+    /// The file as given.
+    pub path: &'a Path,
+    /// What the user can unwrap with.
+    pub keyring: &'a Keyring,
+    /// The program.
+    pub editor: &'a Editor,
+    /// Signals that would end this process, caught so that nothing is left behind.
+    pub signals: &'a DeathSignals,
+    /// Where plaintext may lie.
+    pub scratch: &'a Scratch,
+    /// Where drafts and locks are kept.
+    pub state: &'a Path,
+    /// The clock: an edit may last for hours.
+    pub now: &'a dyn Fn() -> UtcDateTime,
+    /// Variables that hold keys, which the editor must not see.
+    pub key_variables: &'a [OsString],
+    /// Names, with `*` for any text, that may stand in clear without a question.
+    pub allow_plaintext: &'a [String],
+    /// Whether to go on from the kept draft.
+    pub resume: bool,
+    /// Makes the metadata of a file that is not there yet, from its absolute path.
+    pub new_metadata: &'a dyn Fn(&Path) -> Result<Metadata, NewFileError>,
+}
+
+/// How an edit ended well.
+pub enum Outcome {
+    /// The file is as it was.
+    Unchanged,
+    /// Nothing was saved, so no file was made.
+    NothingCreated,
+    /// The file is written.
+    Saved(Changes),
+    /// The user threw the text away.
+    Discarded,
+}
+
+/// Edits a file; makes it if it is not there.
+///
+/// # Errors
+/// [`EditError`]. Whatever the user had saved is then in a draft, or left in the session that the error names.
+pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditError> {
+    let _lock = FileLock::acquire(request.state, request.path)?;
+    let drafts = DraftPlace::of(request.state, request.path)?;
+    let (base, start) = match (drafts.read()?, request.resume) {
+        (Some(sealed), true) => Base::of_draft(request, &sealed, dialog)?,
+        (None, true) => return Err(EditError::NoDraft),
+        (Some(sealed), false) => match Base::open(request, dialog) {
+            Ok(base) if base.holds_draft(&sealed) => {
+                drafts.drop_draft()?;
+                base.with_its_text()
+            }
+            _ => return Err(EditError::DraftPending),
+        },
+        (None, false) => Base::open(request, dialog)?.with_its_text(),
+    };
+    if base.document.clear_comments > 0 {
+        dialog.tell(Fact::ClearComments(base.document.clear_comments));
+    }
+    Running { request, dialog, base, shown: start, drafts }.run()
+}
+
+/// An edit that has begun.
+struct Running<'a> {
+    request: &'a Edit<'a>,
+    dialog: &'a mut dyn Dialog,
+    base: Base,
+    /// The text the editor is given.
+    shown: SecretBytes,
+    drafts: DraftPlace,
+}
+
+/// What came out of the editor.
+enum Edited {
+    Unchanged,
+    Discarded,
+    /// To be stored; a draft of it is kept.
+    Accepted(Checked),
+}
+
+impl Running<'_> {
+    fn run(mut self) -> Result<Outcome, EditError> {
+        let name = self.request.path.file_name().unwrap_or(OsStr::new("secrets.env")).to_string_lossy();
+        let mut session = Session::create(self.request.scratch, &session_file_name(&name, "env"))?;
+        let edited = self.edit_until_accepted(&mut session);
+        // Whatever came of it, here the plaintext ends, before anything is encrypted or said; but for a session that was left.
+        if session.wipe().is_err() {
+            self.dialog.tell(Fact::NotWiped(session.path()));
+        }
+        match edited? {
+            Edited::Accepted(checked) => self.save(checked),
+            Edited::Unchanged => {
+                self.drafts.drop_draft()?;
+                Ok(if self.base.is_new { Outcome::NothingCreated } else { Outcome::Unchanged })
+            }
+            Edited::Discarded => {
+                self.drafts.drop_draft()?;
+                Ok(Outcome::Discarded)
+            }
+        }
+    }
+
+    fn edit_until_accepted(&mut self, session: &mut Session) -> Result<Edited, EditError> {
+        session.write_text(&self.shown)?;
+        loop {
+            self.check_signals()?;
+            let edited = self.run_editor(session)?;
+            if is_same_text(&edited, self.base.text.expose().as_bytes()) {
+                return Ok(Edited::Unchanged);
+            }
+            self.keep_draft(&edited, session)?;
+            self.check_signals()?;
+            let base = &self.base;
+            match check::check(&edited, &base.text, &base.document.tree, base.document.metadata(), base.format) {
+                Ok(checked) if base.is_said_by(&checked) => return Ok(Edited::Unchanged),
+                Ok(checked) => {
+                    if self.is_accepted(&checked)? {
+                        return Ok(Edited::Accepted(checked));
+                    }
+                }
+                Err(mistakes) => match self.dialog.mistakes(&mistakes) {
+                    Choice::EditAgain => {}
+                    Choice::KeepDraft => return Err(EditError::Mistakes(mistakes)),
+                    Choice::Discard => return Ok(Edited::Discarded),
+                },
+            }
+            // Rewritten from memory: whatever the editor made of the file, the user goes on from what was read.
+            session.rewrite_text(&edited)?;
+            self.shown = edited;
+        }
+    }
+
+    /// Runs the editor and reads back what it left.
+    fn run_editor(&mut self, session: &mut Session) -> Result<SecretBytes, EditError> {
+        let editor = self.request.editor;
+        let precautions = editor.precautions(&session.temporary_directory());
+        if let Some(warning) = precautions.warning {
+            self.dialog.tell(Fact::EditorKeeps(&editor.name, warning));
+        }
+        let mut arguments: Vec<OsString> = precautions.arguments;
+        arguments.extend(editor.arguments.iter().cloned());
+        arguments.push(session.text_path().into_os_string());
+        let temporary =
+            precautions.in_terminal.then(|| (OsString::from("TMPDIR"), session.temporary_directory().into_os_string()));
+        let program = EditorProgram {
+            program: &editor.program,
+            arguments: &arguments,
+            set: temporary.as_slice(),
+            remove: self.request.key_variables,
+        };
+        let started = Instant::now();
+        let mut end = run_editor(&program, self.request.signals);
+        let mut edited = read_back(session)?;
+        let is_same = |edited: &Result<SecretBytes, ReadBackError>, text: &[u8]| {
+            edited.as_ref().is_ok_and(|edited| is_same_text(edited, text))
+        };
+        let is_quick = started.elapsed().as_secs() < 2 && !precautions.in_terminal;
+        if is_quick && matches!(end, Ok(EditorEnd::Code(0))) && is_same(&edited, self.shown.expose()) {
+            self.dialog.wait_until_closed();
+            if let Some(signal) = self.request.signals.pending() {
+                end = Ok(EditorEnd::Interrupted(signal));
+            }
+            edited = read_back(session)?;
+        }
+        if matches!(end, Ok(EditorEnd::Code(0))) {
+            return edited.map_err(EditError::ReadBack);
+        }
+        // The editor failed or we are to end: what it had saved becomes a draft, and the file stays as it is.
+        // What was given to it is in a draft already, or in the file.
+        let is_old = is_same(&edited, self.shown.expose()) || is_same(&edited, self.base.text.expose().as_bytes());
+        if let (false, Ok(edited)) = (is_old, &edited) {
+            self.keep_draft(edited, session)?;
+        }
+        let name = editor.name.clone();
+        Err(match end {
+            Ok(EditorEnd::Interrupted(signal)) => EditError::Interrupted { signal },
+            Ok(end) => EditError::EditorFailed { name, end },
+            Err(source) => EditError::EditorNotStarted { name, source },
+        })
+    }
+
+    /// Keeps a draft, or else leaves the session where it is: one of the two has the text.
+    fn keep_draft(&mut self, text: &SecretBytes, session: &mut Session) -> Result<(), EditError> {
+        loop {
+            match self.try_to_keep_draft(text) {
+                Ok(()) => return Ok(()),
+                Err(error) if self.dialog.draft_failed(&error) => {}
+                Err(source) => return Err(EditError::DraftNotKept { source, session: session.leave() }),
+            }
+        }
+    }
+
+    fn try_to_keep_draft(&self, text: &SecretBytes) -> Result<(), DraftFailure> {
+        let draft = Draft {
+            path: std::path::absolute(self.request.path).unwrap_or_else(|_| self.request.path.to_owned()),
+            base: self.base.bytes.expose().to_vec(),
+            new_file: self.base.is_new,
+            time: (self.request.now)().unix_timestamp().try_into().unwrap_or_default(),
+        };
+        let sealed = draft.seal(text, self.base.document.data_key())?;
+        match self.drafts.keep(sealed) {
+            // It is there; only a power cut in the next seconds could take it.
+            Err(ReplaceError::NotDurable(_)) => Ok(()),
+            kept => Ok(kept?),
+        }
+    }
+
+    /// Ends the edit if a signal came while no editor ran. What had been saved is a draft by then.
+    fn check_signals(&self) -> Result<(), EditError> {
+        self.request.signals.pending().map_or(Ok(()), |signal| Err(EditError::Interrupted { signal }))
+    }
+
+    /// Asks what has to be asked; `false` is back to the editor.
+    fn is_accepted(&mut self, checked: &Checked) -> Result<bool, EditError> {
+        if checked.emptied {
+            match self.dialog.accept_empty() {
+                Consent::Given => {}
+                Consent::EditAgain => return Ok(false),
+                Consent::Withheld => return Err(EditError::WouldBeEmpty),
+            }
+        }
+        let allowed = |name: &String| self.request.allow_plaintext.iter().any(|pattern| glob_matches(pattern, name));
+        let asked: Vec<String> = checked.newly_clear.iter().filter(|name| !allowed(name)).cloned().collect();
+        if asked.is_empty() {
+            return Ok(true);
+        }
+        match self.dialog.accept_clear(&asked) {
+            Consent::Given => Ok(true),
+            Consent::EditAgain => Ok(false),
+            Consent::Withheld => Err(EditError::WouldBeClear { names: asked }),
+        }
+    }
+
+    /// Encrypts, reads the result back, and replaces the file if it is still the one that was opened.
+    fn save(mut self, checked: Checked) -> Result<Outcome, EditError> {
+        if checked.line_endings_changed {
+            self.dialog.tell(Fact::LineEndings);
+        }
+        checked.notes.iter().for_each(|note| self.dialog.tell(Fact::Stored(note)));
+        checked.notable.iter().for_each(|(name, effect)| self.dialog.tell(Fact::Notable(name, *effect)));
+        let changes = check::changes(&self.base.document.tree, &checked.tree);
+        let document = &mut self.base.document;
+        document.metadata_mut().raise_version();
+        let contents = document.encrypt(&checked.tree, (self.request.now)())?;
+        let original = Some(self.base.bytes.expose());
+        let bytes = self.base.format.emit(&contents.tree, contents.metadata.as_ref(), original)?;
+        encrypt::read_back(&bytes, &checked.tree, self.base.format, document.data_key())?;
+        let expected = match self.base.is_new {
+            true => Expected::Absent,
+            false => Expected::Bytes(self.base.bytes.expose()),
+        };
+        match atomic_write::replace(self.request.path, bytes.expose(), expected, ReadOnly::Refuse) {
+            Ok(()) if self.drafts.drop_draft().is_err() => self.dialog.tell(Fact::DraftStays),
+            Ok(()) => {}
+            Err(ReplaceError::NotDurable(_)) => self.dialog.tell(Fact::NotDurable),
+            Err(error @ (ReplaceError::Changed | ReplaceError::Gone | ReplaceError::Exists)) => {
+                return Err(EditError::Overtaken(error));
+            }
+            Err(error) => return Err(EditError::Replace(error)),
+        }
+        Ok(Outcome::Saved(changes))
+    }
+}
+
+/// What the editor left: a text, or something that is none. If the system fails to tell, the session is left as it is.
+fn read_back(session: &mut Session) -> Result<Result<SecretBytes, ReadBackError>, EditError> {
+    match session.read_text(MAX_FILE) {
+        Err(ReadBackError::Io(source)) => Err(EditError::TextNotRead { source, session: session.leave() }),
+        read => Ok(read),
+    }
+}
+
+/// Whether two texts are the same but for line endings and a final one.
+fn is_same_text(edited: &SecretBytes, text: &[u8]) -> bool {
+    match (dialect::decode(edited.expose()), dialect::decode(text)) {
+        (Ok(edited), Ok(text)) => trimmed(edited.text.expose()) == trimmed(text.text.expose()),
+        _ => edited.ct_eq(text),
+    }
+}
+
+fn trimmed(text: &str) -> &str {
+    text.strip_suffix('\n').unwrap_or(text)
+}

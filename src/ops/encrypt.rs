@@ -1,0 +1,185 @@
+//! Plaintext → an encrypted file that was read back before anybody relies on it.
+
+use std::path::{Path, PathBuf};
+
+use super::exec::policy::{Effect, effect};
+use super::file::{self, FileError};
+use super::new_file::{self, NewFileError};
+use crate::dialect::names::is_portable_name;
+use crate::dialect::refusal::{Note, Refusal};
+use crate::dialect::scanner::{Definition, Kind, scan};
+use crate::dialect::store;
+use crate::dialect::{self, DecodeError};
+use crate::document::metadata::Metadata;
+use crate::document::selection::Selection;
+use crate::document::{
+    DecryptError, EncryptError as DocumentError, EncryptedDocument, NotADocument, encrypt_new, plain_where_encrypted,
+};
+use crate::format::{EmitError, Format, ParseError};
+use crate::secret::{SecretBytes, SecretString};
+use crate::tree::Tree;
+
+/// A plaintext as it will be stored, and what the user should know before it is.
+pub struct Prepared {
+    /// The lines to store.
+    pub tree: Tree,
+    /// The same as text.
+    pub text: SecretString,
+    /// What storing changed.
+    pub notes: Vec<Note>,
+    /// Whether Windows line endings became LF.
+    pub line_endings_changed: bool,
+    /// Whether a byte-order mark went.
+    pub byte_order_mark_dropped: bool,
+    /// Lines that `--fix` turned into comments.
+    pub fixed_lines: Vec<usize>,
+}
+
+/// Makes `bytes` ready to be stored under `selection`.
+///
+/// # Errors
+/// [`PrepareError`]: what cannot be stored, line by line, unless `fix` may turn it into comments.
+pub fn prepare(bytes: &[u8], selection: &Selection, format: &dyn Format, fix: bool) -> Result<Prepared, PrepareError> {
+    let decoded = dialect::decode(bytes)?;
+    let mut text = decoded.text;
+    let mut fixed_lines = Vec::new();
+    if fix {
+        let fixed = crate::dialect::fix::fix(text.expose()).map_err(|refusal| PrepareError::Lines(vec![refusal]))?;
+        text = fixed.text;
+        fixed_lines = fixed.changed_lines;
+    }
+    let stored = store::store(text.expose(), &|key| selection.encrypts_key(key.as_bytes())).map_err(PrepareError::Lines)?;
+    let contents = format.parse(stored.text.expose().as_bytes())?;
+    Ok(Prepared {
+        tree: contents.tree,
+        text: stored.text,
+        notes: stored.notes,
+        line_endings_changed: decoded.line_endings_changed,
+        byte_order_mark_dropped: decoded.byte_order_mark_dropped,
+        fixed_lines,
+    })
+}
+
+/// The variable that a comment in clear gives a value that the rule would encrypt: a secret that was commented out is one still.
+pub fn secret_in_comment(comment: &SecretBytes, selection: &Selection) -> Option<String> {
+    let text = std::str::from_utf8(comment.expose()).ok()?.trim_start_matches(['#', ' ', '\t']);
+    let name = match scan(text).into_iter().next()?.kind {
+        Kind::Definition(Definition { name, value: Some((_, value)), .. }) if !value.raw.is_empty() => name,
+        Kind::Failed { name: Some(name), .. } => name,
+        _ => return None,
+    };
+    (is_portable_name(name) && selection.encrypts_key(name.as_bytes())).then(|| format!("#{name}"))
+}
+
+/// The names that load code or redirect programs, which `exec` will ask or warn about.
+pub fn notable_names(tree: &Tree) -> Vec<(String, Effect)> {
+    let entries = tree.documents.iter().flat_map(|document| document.entries());
+    let named = entries.map(|(key, _)| file::variable_name(key));
+    named.map(|name| (effect(&name), name)).filter(|(effect, _)| *effect != Effect::Ordinary).map(|(e, n)| (n, e)).collect()
+}
+
+/// Encrypts `tree` as a new file for everybody in `metadata`, and reads the result back.
+///
+/// # Errors
+/// [`EncryptError`]; nothing was written anywhere.
+pub fn encrypt(
+    tree: &Tree,
+    mut metadata: Metadata,
+    format: &dyn Format,
+    now: time::UtcDateTime,
+) -> Result<SecretBytes, EncryptError> {
+    let data_key = new_file::data_key(&mut metadata)?;
+    let contents = encrypt_new(tree, metadata, &data_key, now)?;
+    let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), None)?;
+    read_back(&bytes, tree, format, &data_key)?;
+    Ok(bytes)
+}
+
+/// Parses and decrypts what is about to be written, and compares it with what was meant.
+///
+/// # Errors
+/// [`EncryptError::ReadBack`] and its kind: a mistake of ours that must not reach the disk.
+pub fn read_back(
+    bytes: &SecretBytes,
+    meant: &Tree,
+    format: &dyn Format,
+    data_key: &crate::secret::DataKey,
+) -> Result<(), EncryptError> {
+    let document = EncryptedDocument::new(format.parse(bytes.expose())?)?;
+    let written = format.emit(&document.verify(data_key)?, None, None)?;
+    let meant = format.emit(meant, None, None)?;
+    if written.ct_eq(meant.expose()) { Ok(()) } else { Err(EncryptError::ReadBack) }
+}
+
+/// How far the values of a file that has a `sops` block are encrypted.
+pub enum State {
+    /// Every selected value is a token.
+    Encrypted,
+    /// These are not.
+    PartlyPlain(Vec<String>),
+}
+
+/// Tells whether all selected values of an encrypted file are tokens.
+pub fn state(document: &EncryptedDocument) -> State {
+    let names = plain_where_encrypted(&document.tree, &document.metadata.selection);
+    match names.as_slice() {
+        [] => State::Encrypted,
+        names => State::PartlyPlain(names.iter().map(file::variable_name).collect()),
+    }
+}
+
+/// Why a plaintext cannot be stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// It is no text.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Lines that cannot be stored with the meaning they have.
+    #[error("{} of its lines cannot be stored", .0.len())]
+    Lines(Vec<Refusal>),
+    /// What was to be stored does not parse.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+}
+
+/// Why a file could not be encrypted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncryptError {
+    /// Nobody could read it, or no key could be wrapped.
+    #[error(transparent)]
+    NewFile(#[from] NewFileError),
+    /// A value cannot be encrypted.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// A name or value cannot be written.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// The written file does not parse.
+    #[error("the encrypted file could not be read back")]
+    ReadBackParse(#[from] ParseError),
+    /// The written file is no document.
+    #[error("the encrypted file could not be read back")]
+    ReadBackDocument(#[from] NotADocument),
+    /// The written file does not decrypt.
+    #[error("the encrypted file could not be read back")]
+    ReadBackDecrypt(#[from] DecryptError),
+    /// The written file says something else.
+    #[error("the encrypted file, read back, says something else")]
+    ReadBack,
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// The sibling that a plaintext's encrypted twin is best called: `secrets.env` for `.env`.
+pub fn proposed_name(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let proposed = match name.strip_prefix(".env") {
+        Some("") => "secrets.env".to_owned(),
+        Some(stage) => format!("secrets{stage}.env"),
+        None => name,
+    };
+    path.with_file_name(proposed)
+}

@@ -1,0 +1,370 @@
+//! One file's variables, and whether each may reach a program.
+//!
+//! Its one invariant: what decides about a variable is authentic. A line that is empty or in clear can be added by anybody who can
+//! change the file, without a key and unnoticed by the MAC; such a line never hides, blanks or extends another.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use super::policy::{self, Effect};
+use super::report::{ExecError, Reason, Warning};
+use super::{Options, Variable};
+use crate::dialect::interpolation::{Precedence, references};
+use crate::dialect::names::is_portable_name;
+use crate::dialect::scanner::scan;
+use crate::dialect::{self, Reading};
+use crate::document::EncryptedDocument;
+use crate::format::{Format, Syntax, detect, dotenv};
+use crate::keys::keyring::Keyring;
+use crate::ops::file::{self, FileError};
+use crate::secret::{SecretBytes, SecretString};
+use crate::tree::{Item, Scalar, Tree, Value};
+
+/// One opened file.
+pub(super) struct Source<'a> {
+    path: &'a Path,
+    content: Content,
+}
+
+enum Content {
+    /// The user's own word: nobody else's key protects it, so nothing in it is told apart.
+    Plaintext(SecretBytes),
+    Encrypted {
+        tree: Tree,
+        standings: Vec<Standing>,
+        mac_only_encrypted: bool,
+    },
+}
+
+/// How far a change of an item would have been noticed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// An encrypted value: nobody without a key could have added, moved or changed it.
+    Authentic,
+    /// A value in clear. The MAC covers it, unless it covers encrypted values alone.
+    Clear,
+    /// An empty value: anybody can add or remove it.
+    Empty,
+    /// A comment or a blank line, encrypted or not: anybody can add, repeat, move or remove it.
+    Loose,
+}
+
+/// The plaintext as python-dotenv would read it.
+struct Plaintext {
+    text: SecretString,
+    /// For each line of the text: the item of the tree it comes from. Of a plaintext file, every line is an item.
+    items: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    /// Opens `path` with what is in `keyring`; a plaintext is taken as it is, with a warning, if `plaintext_allowed`.
+    pub(super) fn read(
+        path: &'a Path,
+        keyring: &Keyring,
+        plaintext_allowed: bool,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Self, ExecError> {
+        let bytes = file::read_bytes(path)?.bytes;
+        if detect(bytes.expose()).is_none() {
+            if !plaintext_allowed {
+                return Err(ExecError::Plaintext { path: path.to_owned() });
+            }
+            warnings.push(Warning::Plaintext { path: path.to_owned() });
+            return Ok(Self { path, content: Content::Plaintext(bytes) });
+        }
+        let (_, contents) = file::parse(path, bytes.expose(), None)?;
+        let not_a_document = |source| FileError::NotADocument { path: path.to_owned(), source };
+        let document = EncryptedDocument::new(contents).map_err(not_a_document)?;
+        let document = document.open(keyring).map_err(|source| ExecError::Open { path: path.to_owned(), source })?;
+        let pairs = document.tree.first().iter().zip(document.encrypted().tree.first());
+        let standings = pairs.map(|(plaintext, encrypted)| standing(plaintext, encrypted)).collect();
+        let mac_only_encrypted = document.metadata().mac_only_encrypted;
+        Ok(Self { path, content: Content::Encrypted { tree: document.tree, standings, mac_only_encrypted } })
+    }
+
+    /// The items as they are: names and values verbatim, comments left out, the last of two equal names.
+    pub(super) fn literal(&self, options: &Options, warnings: &mut Vec<Warning>) -> Result<Vec<Variable>, ExecError> {
+        let mut variables: Vec<Variable> = Vec::new();
+        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        let mut items_of: Vec<Vec<usize>> = Vec::new();
+        let parsed;
+        let tree = match &self.content {
+            Content::Encrypted { tree, .. } => tree,
+            Content::Plaintext(bytes) => {
+                parsed = file::parse(self.path, bytes.expose(), Some(Syntax::Dotenv))?.1.tree;
+                &parsed
+            }
+        };
+        for (index, item) in tree.first().iter().enumerate() {
+            let Item::Entry(key, value) = item else { continue };
+            let text = dotenv::value_text(value).ok_or_else(|| self.refusal(index, &key.to_string(), Reason::NotText))?;
+            let variable = self.checked(index, key.as_bytes().to_vec(), text)?;
+            let place = *places.entry(key.as_bytes()).or_insert(variables.len());
+            match variables.get_mut(place) {
+                Some(known) => *known = variable,
+                None => variables.push(variable),
+            }
+            match items_of.get_mut(place) {
+                Some(items) => items.push(index),
+                None => items_of.push(vec![index]),
+            }
+        }
+        for (variable, items) in variables.iter_mut().zip(items_of) {
+            let name = String::from_utf8_lossy(&variable.name);
+            variable.is_protected = self.check_protection(&name, &items, items.len() > 1, options)?;
+            self.warn_of(&name, items[0], items.len() > 1, warnings);
+        }
+        Ok(variables)
+    }
+
+    /// What python-dotenv makes of the plaintext. `earlier` gives the values of the files before this one.
+    pub(super) fn values(
+        &self,
+        earlier: &dyn Fn(&str) -> Option<SecretString>,
+        options: &Options,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Vec<Variable>, ExecError> {
+        let plaintext = self.plaintext()?;
+        let precedence = if options.keep_existing { Precedence::EnvironmentFirst } else { Precedence::FileFirst };
+        let lookup = |name: &str| match precedence {
+            Precedence::FileFirst => earlier(name).or_else(|| (options.inherited)(name)),
+            Precedence::EnvironmentFirst => (options.inherited)(name).or_else(|| earlier(name)),
+        };
+        let reading = dialect::read(plaintext.text.expose(), precedence, &lookup);
+        if let Some(failed) = reading.failed.first() {
+            let item = plaintext.item(*failed.lines.start());
+            return Err(self.refusal(item, &self.name_of(item), Reason::Dropped(failed.failure)));
+        }
+        let statements = statements_by_name(&reading);
+        self.check_references(&plaintext, &statements, options, warnings)?;
+        let mut variables = Vec::with_capacity(reading.bindings.len());
+        for binding in reading.bindings {
+            let name = binding.key;
+            let all = &statements[name.as_str()];
+            for lines in all {
+                self.check_span(&name, &plaintext.items_of(lines), warnings)?;
+            }
+            let items: Vec<usize> = all.iter().flat_map(|lines| plaintext.items_of(lines)).collect();
+            let is_protected = self.check_protection(&name, &items, all.len() > 1, options)?;
+            self.warn_of(&name, items[0], all.len() > 1, warnings);
+            let item = plaintext.item(*binding.lines.start());
+            let value = binding.value.ok_or_else(|| self.refusal(item, &name, Reason::NoValue))?;
+            variables.push(Variable { is_protected, ..self.checked(item, name.into_bytes(), value.into_bytes())? });
+        }
+        Ok(variables)
+    }
+
+    /// An item is one line, unless a carriage return in it counts as a line end, as it does for Python.
+    fn plaintext(&self) -> Result<Plaintext, ExecError> {
+        let tree = match &self.content {
+            Content::Plaintext(bytes) => return self.decoded(bytes, Vec::new()),
+            Content::Encrypted { tree, .. } => tree,
+        };
+        let mut items = Vec::with_capacity(tree.first().len());
+        for (index, item) in tree.first().iter().enumerate() {
+            let more_lines = match item {
+                Item::BlankLine => 0,
+                Item::Comment(comment) => lone_returns(b"", comment.text.expose()),
+                Item::Entry(key, value) => lone_returns(key.as_bytes(), dotenv::value_text(value).unwrap_or_default().expose()),
+            };
+            items.extend(std::iter::repeat_n(index, more_lines + 1));
+        }
+        let bytes = dotenv::Dotenv.emit(tree, None, None).map_err(|_| self.refusal(0, "", Reason::NotText))?;
+        self.decoded(&bytes, items)
+    }
+
+    fn decoded(&self, bytes: &SecretBytes, items: Vec<usize>) -> Result<Plaintext, ExecError> {
+        match dialect::decode(bytes.expose()) {
+            Ok(decoded) => Ok(Plaintext { text: decoded.text, items }),
+            Err(error) => {
+                let item = items.get(error.line - 1).copied().unwrap_or(error.line - 1);
+                Err(self.refusal(item, &self.name_of(item), Reason::NotUtf8))
+            }
+        }
+    }
+
+    /// An authentic value that takes in `${NAME}` is only as authentic as what defines that name in the file.
+    fn check_references(
+        &self,
+        plaintext: &Plaintext,
+        statements: &HashMap<String, Vec<RangeInclusive<usize>>>,
+        options: &Options,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<(), ExecError> {
+        let Content::Encrypted { mac_only_encrypted, .. } = &self.content else { return Ok(()) };
+        for statement in scan(plaintext.text.expose()) {
+            let Some(definition) = statement.definition() else { continue };
+            let item = plaintext.item(*statement.lines.start());
+            let Some((_, value)) = definition.value.as_ref().filter(|_| self.standing(item) == Standing::Authentic) else {
+                continue;
+            };
+            for name in references(value.decode().expose()) {
+                let Some(lines) = statements.get(name) else { continue };
+                let items: Vec<usize> = lines.iter().flat_map(|lines| plaintext.items_of(lines)).collect();
+                let is = |standing| items.iter().any(|item| self.standing(*item) == standing);
+                let is_allowed = options.allow.iter().any(|allowed| allowed == name);
+                let referred = self.shown(items[0], name);
+                if *mac_only_encrypted && is(Standing::Clear) && !is_allowed {
+                    return Err(self.refusal(item, definition.name, Reason::RefersToClear(referred)));
+                }
+                if is(Standing::Empty) && !is_allowed {
+                    let name = self.shown(item, definition.name);
+                    warnings.push(Warning::RefersToEmpty { path: self.path.to_owned(), name, referred });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A statement over several items is what plain sops makes of a value with line breaks. Nothing loose may take part in it, nor may
+    /// a comment with a carriage return be a statement of its own.
+    fn check_span(&self, name: &str, items: &[usize], warnings: &mut Vec<Warning>) -> Result<(), ExecError> {
+        let first = items[0];
+        if items.iter().any(|item| self.standing(*item) == Standing::Loose) {
+            return Err(self.refusal(first, name, Reason::TakesInComment));
+        }
+        if items.len() == 1 {
+            return Ok(());
+        }
+        if !items.iter().all(|item| self.standing(*item) == Standing::Authentic) {
+            return Err(self.refusal(first, name, Reason::SwallowsOpenLine));
+        }
+        if matches!(self.content, Content::Encrypted { .. }) {
+            warnings.push(Warning::SeveralLines { path: self.path.to_owned(), line: first + 1, name: self.shown(first, name) });
+        }
+        Ok(())
+    }
+
+    /// Whether every line of the name is authentic, if it may pass at all.
+    fn check_protection(&self, name: &str, items: &[usize], twice: bool, options: &Options) -> Result<bool, ExecError> {
+        let first = items.first().copied().unwrap_or_default();
+        let is_protected = items.iter().all(|item| self.standing(*item) == Standing::Authentic);
+        if twice && !is_protected {
+            return Err(self.refusal(first, name, Reason::OpenDuplicate));
+        }
+        if policy::effect(name) != Effect::LoadsCode {
+            return Ok(is_protected);
+        }
+        if !is_protected {
+            return Err(self.refusal(first, name, Reason::LoadsCodeOpen));
+        }
+        if options.allow.iter().any(|allowed| allowed == name) || (options.ask)(self.path, name) {
+            return Ok(is_protected);
+        }
+        Err(self.refusal(first, name, Reason::LoadsCode))
+    }
+
+    fn standing(&self, item: usize) -> Standing {
+        match &self.content {
+            Content::Plaintext(_) => Standing::Authentic,
+            Content::Encrypted { standings, .. } => standings.get(item).copied().unwrap_or(Standing::Loose),
+        }
+    }
+
+    fn item(&self, item: usize) -> Option<&Item> {
+        match &self.content {
+            Content::Plaintext(_) => None,
+            Content::Encrypted { tree, .. } => tree.first().get(item),
+        }
+    }
+
+    fn warn_of(&self, name: &str, item: usize, twice: bool, warnings: &mut Vec<Warning>) {
+        let (path, shown) = (self.path.to_owned(), self.shown(item, name));
+        if twice {
+            warnings.push(Warning::Duplicate { path: path.clone(), name: shown.clone() });
+        }
+        if let Some(Item::Entry(_, Value::Scalar(Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Time(_)))) =
+            self.item(item)
+        {
+            warnings.push(Warning::Typed { path: path.clone(), name: shown.clone() });
+        }
+        if policy::effect(name) == Effect::Redirects {
+            warnings.push(Warning::Redirects { path, name: shown });
+        } else if !is_identifier(name) {
+            warnings.push(Warning::OddName { path, name: shown });
+        }
+    }
+
+    fn checked(&self, item: usize, name: Vec<u8>, value: SecretBytes) -> Result<Variable, ExecError> {
+        let shown = String::from_utf8_lossy(&name);
+        if name.is_empty() {
+            return Err(self.refusal(item, "", Reason::EmptyName));
+        }
+        if name.contains(&b'=') || name.contains(&0) {
+            return Err(self.refusal(item, &shown, Reason::ImpossibleName));
+        }
+        if value.expose().contains(&0) {
+            return Err(self.refusal(item, &shown, Reason::Nul));
+        }
+        Ok(Variable { name, value, is_protected: false })
+    }
+
+    /// The variable's name in an item, as far as there is one.
+    fn name_of(&self, item: usize) -> String {
+        match self.item(item) {
+            Some(Item::Entry(key, _)) => file::variable_name(key),
+            _ => String::new(),
+        }
+    }
+
+    /// `name` as it may be shown: only if it is the item's own, which anybody can read in the file. Another one comes out of a value,
+    /// by a quote that swallowed text or by a carriage return.
+    fn shown(&self, item: usize, name: &str) -> String {
+        match self.item(item) {
+            Some(Item::Entry(key, _)) if key.as_bytes() == name.as_bytes() => name.to_owned(),
+            Some(_) => self.name_of(item),
+            None if is_portable_name(name) => name.to_owned(),
+            None => String::new(),
+        }
+    }
+
+    fn refusal(&self, item: usize, name: &str, reason: Reason) -> ExecError {
+        ExecError::Refused { path: self.path.to_owned(), line: item + 1, name: self.shown(item, name), reason }
+    }
+}
+
+impl Plaintext {
+    /// The item that `line`, counted from 1, comes from.
+    fn item(&self, line: usize) -> usize {
+        self.items.get(line - 1).copied().unwrap_or(line - 1)
+    }
+
+    fn items_of(&self, lines: &RangeInclusive<usize>) -> Vec<usize> {
+        let mut items: Vec<usize> = lines.clone().map(|line| self.item(line)).collect();
+        items.dedup();
+        items
+    }
+}
+
+/// For each name: the lines of every statement that defines it.
+fn statements_by_name(reading: &Reading) -> HashMap<String, Vec<RangeInclusive<usize>>> {
+    let mut statements: HashMap<String, Vec<RangeInclusive<usize>>> =
+        reading.bindings.iter().map(|binding| (binding.key.clone(), vec![binding.lines.clone()])).collect();
+    statements.extend(reading.duplicates.iter().map(|duplicate| (duplicate.key.clone(), duplicate.lines.clone())));
+    statements
+}
+
+/// How many line ends Python sees in `start` followed by `end` besides the last: each CR, but for one at the very end.
+fn lone_returns(start: &[u8], end: &[u8]) -> usize {
+    let count = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\r').count();
+    count(start) + count(end.strip_suffix(b"\r").unwrap_or(end))
+}
+
+fn standing(plaintext: &Item, encrypted: &Item) -> Standing {
+    let (Item::Entry(_, Value::Scalar(plaintext)), Item::Entry(_, token)) = (plaintext, encrypted) else {
+        return Standing::Loose;
+    };
+    let token = token.as_text().unwrap_or_default();
+    match plaintext {
+        _ if token.is_empty() => Standing::Empty,
+        Scalar::Text(text) if text.expose() == token => Standing::Clear,
+        _ => Standing::Authentic,
+    }
+}
+
+fn is_identifier(name: &str) -> bool {
+    let mut characters = name.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && characters.all(|character| character.is_ascii_alphanumeric() || character == '_')
+}

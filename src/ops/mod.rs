@@ -1,0 +1,9 @@
+//! A verb's meaning, provable without a terminal.
+
+pub mod edit;
+pub mod encrypt;
+pub mod exec;
+pub mod file;
+pub mod git;
+pub mod init;
+pub mod new_file;
