@@ -1,0 +1,269 @@
+//! `dotsops edit`
+
+use std::path::{Path, PathBuf};
+
+use super::file_or_default;
+use super::selection::NewFileOptions;
+use crate::cli::Surroundings;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::failure::{Failure, chain};
+use crate::cli::output::Output;
+use crate::config::Config;
+use crate::ops::edit::check::{Changes, Mistakes};
+use crate::ops::edit::dialog::{Choice, Consent, Dialog, Fact};
+use crate::ops::edit::drafts::DraftPlace;
+use crate::ops::edit::editors::Editor;
+use crate::ops::edit::error::{DraftFailure, EditError};
+use crate::ops::edit::session::{self, Edit, Outcome};
+use crate::ops::new_file::{self, NewFileError};
+use crate::sys::file_lock::FileLock;
+use crate::sys::process;
+use crate::sys::scratch::{Scratch, ScratchCandidates, find_scratch};
+use crate::sys::signals::{DeathSignals, die_by};
+use crate::sys::terminal::ask_line;
+
+/// Open a file in your editor, and encrypt it again
+///
+/// The plaintext lies in a folder in memory that only you can enter, until the editor ends. Only changed values get a new
+/// ciphertext. If anything fails after you saved, an encrypted draft is kept: `dotsops edit --resume` goes on from it.
+///
+/// The editor is --editor, DOTSOPS_EDITOR, SOPS_EDITOR, VISUAL, EDITOR, or the first of nvim, vim, nano, vi there is. Known editors
+/// get the flags that keep them from writing copies. The folder is DOTSOPS_EDIT_DIR, or else one in XDG_RUNTIME_DIR or /dev/shm.
+///
+/// A file that is not there is made when something was saved; who can read it comes from --age or .sops.yaml.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  dotsops edit secrets.env\n  dotsops edit --editor 'code --wait' secrets.env")]
+pub struct Arguments {
+    /// The file, made if it is not there; without it the nearest secrets.env or encrypted .env
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// The editor's command; it is split into words, no shell runs it
+    #[arg(long, value_name = "COMMAND")]
+    editor: Option<String>,
+
+    /// Go on from the draft that was kept
+    #[arg(long, conflicts_with = "discard")]
+    resume: bool,
+
+    /// Throw the kept draft away
+    #[arg(long)]
+    discard: bool,
+
+    /// Leave the value of NAME in clear without asking (`*` stands for any text; repeatable)
+    #[arg(long, value_name = "NAME")]
+    allow_plaintext: Vec<String>,
+
+    /// Let the plaintext lie on a disk if no folder in memory is found
+    #[arg(long)]
+    allow_disk_plaintext: bool,
+
+    #[command(flatten)]
+    new_file: NewFileOptions,
+}
+
+/// Runs the session and says how it ended.
+pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let environment = &surroundings.environment;
+    let path = file_or_default(arguments.file.clone(), surroundings)?;
+    let state = environment.state_folder().ok_or_else(Failure::no_home)?;
+    if arguments.discard {
+        return discard(&path, &state, surroundings);
+    }
+    let editor = find_editor(arguments.editor.as_deref(), surroundings)?;
+    let scratch = scratch(arguments.allow_disk_plaintext, surroundings)?;
+    let choice = arguments.new_file.choice(surroundings)?;
+    let keyring = environment.keyring();
+    let config = Config::find(&std::env::current_dir()?);
+    if !path.exists() {
+        // Only a new file asks it anything; a broken one must not keep an existing file from being edited.
+        surroundings.judge_config(config.as_ref().ok().and_then(Option::as_ref))?;
+    }
+    let config = std::cell::RefCell::new(Some(config));
+    let new_metadata = |path: &Path| {
+        let config = config.take().unwrap_or(Ok(None)).map_err(NewFileError::from)?;
+        new_file::metadata(path, &choice, config.as_ref())
+    };
+    let signals = DeathSignals::catch()?;
+    let request = Edit {
+        path: &path,
+        signals: &signals,
+        keyring: &keyring,
+        editor: &editor,
+        scratch: &scratch,
+        state: &state,
+        now: &|| surroundings.now(),
+        key_variables: &environment.key_variables(),
+        allow_plaintext: &arguments.allow_plaintext,
+        resume: arguments.resume,
+        new_metadata: &new_metadata,
+    };
+    let outcome = session::edit(&request, &mut Terminal { output: &surroundings.output, signals: &signals });
+    let signal = match outcome {
+        Err(EditError::Interrupted { signal }) => Some(signal),
+        _ => signals.pending(),
+    };
+    let draft_kept = DraftPlace::of(&state, &path).is_ok_and(|draft| draft.is_taken());
+    let output = &surroundings.output;
+    let ended = match outcome {
+        Ok(outcome) => Ok(tell_outcome(&path, &outcome, output)),
+        Err(error) => Err(Failure::edit(&path, error, draft_kept, &keyring)),
+    };
+    if let Some(signal) = signal {
+        // The session is wiped by now, and whoever waits for us shall see what ended us.
+        if let (Err(failure), true) = (&ended, draft_kept) {
+            output.failure(failure);
+        }
+        die_by(signal);
+    }
+    ended
+}
+
+fn tell_outcome(path: &Path, outcome: &Outcome, output: &Output) -> ExitCode {
+    let shown = path.display();
+    match outcome {
+        Outcome::Unchanged => output.note(format_args!("{shown} is unchanged")),
+        Outcome::NothingCreated => output.note("nothing was saved, so no file was made"),
+        Outcome::Discarded => output.note(format_args!("your changes are discarded; {shown} is as it was")),
+        Outcome::Saved(changes) => output.note(format_args!("{shown} is saved, encrypted: {}", summary(changes))),
+    }
+    ExitCode::Done
+}
+
+fn summary(changes: &Changes) -> String {
+    let counted = [(changes.added, "added"), (changes.changed, "changed"), (changes.removed, "removed")];
+    let said: Vec<String> =
+        counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if said.is_empty() { "no value changed, only comments, blank lines or the order".to_owned() } else { said.join(", ") }
+}
+
+/// Where the plaintext may lie.
+fn scratch(allow_disk: bool, surroundings: &Surroundings) -> Result<Scratch, Failure> {
+    let environment = &surroundings.environment;
+    let chosen = environment.var("DOTSOPS_EDIT_DIR").map(PathBuf::from);
+    let runtime = environment.var("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let disk = allow_disk.then(|| surroundings.environment.temporary_folder());
+    let scratch = find_scratch(&ScratchCandidates::of_current_user(chosen.clone(), runtime), disk.as_deref())
+        .map_err(|error| Failure::no_scratch(&error))?;
+    // Somebody who chose a place should not believe that it was used.
+    for (path, unfit) in scratch.skipped.iter().filter(|(path, _)| Some(path) == chosen.as_ref()) {
+        surroundings.output.warning(format_args!("DOTSOPS_EDIT_DIR ({}) is not used: {unfit}", path.display()));
+    }
+    Ok(scratch)
+}
+
+fn discard(path: &Path, state: &Path, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let _lock = FileLock::acquire(state, path).map_err(|error| Failure::lock(path, &error))?;
+    let draft = DraftPlace::of(state, path)?;
+    if !draft.is_taken() {
+        surroundings.output.note(format_args!("no draft is kept for {}", path.display()));
+        return Ok(ExitCode::Done);
+    }
+    draft.drop_draft()?;
+    surroundings.output.note(format_args!("the draft of {} is gone", path.display()));
+    Ok(ExitCode::Done)
+}
+
+/// The user's editor, or the first there is.
+fn find_editor(option: Option<&str>, surroundings: &Surroundings) -> Result<Editor, Failure> {
+    let environment = &surroundings.environment;
+    let here = std::env::current_dir().unwrap_or_default();
+    let find = |name: &str| process::resolve_program(name.as_ref(), environment.path().as_deref(), &here).ok();
+    match environment.editor(option) {
+        Some(command) => Editor::parse(&command, find).map_err(|error| Failure::editor(&error)),
+        None => ["nvim", "vim", "nano", "vi"]
+            .into_iter()
+            .find_map(|name| Editor::parse(name, find).ok())
+            .ok_or_else(Failure::no_editor),
+    }
+}
+
+/// Asks on the terminal; without one, every answer is the safe one.
+struct Terminal<'a> {
+    output: &'a Output,
+    signals: &'a DeathSignals,
+}
+
+impl Terminal<'_> {
+    /// Shows `lines` and asks until the answer begins with one of `letters`; `None` if nobody answers.
+    fn menu(&self, question: &str, letters: &str) -> Option<char> {
+        loop {
+            let answer = ask_line(question, Some(self.signals)).ok().flatten()?;
+            match answer.trim().to_ascii_lowercase().chars().next() {
+                Some(letter) if letters.contains(letter) => return Some(letter),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Dialog for Terminal<'_> {
+    fn mistakes(&mut self, mistakes: &Mistakes) -> Choice {
+        for line in mistakes.to_string().lines() {
+            self.output.problem(line);
+        }
+        match self.menu("What now? [e]dit again, [k]eep your text as a draft and quit, [d]iscard your changes: ", "ekd") {
+            Some('e') => Choice::EditAgain,
+            Some('d') => Choice::Discard,
+            _ => Choice::KeepDraft,
+        }
+    }
+
+    fn draft_failed(&mut self, error: &DraftFailure) -> bool {
+        self.output.problem(format_args!("no encrypted draft of your text can be kept: {}", chain(error)));
+        let question = "What now? [t]ry again, [l]eave the text unencrypted where it is, readable for you alone, and quit: ";
+        matches!(self.menu(question, "tl"), Some('t'))
+    }
+
+    fn accept_clear(&mut self, names: &[String]) -> Consent {
+        self.output.problem(format_args!(
+            "the file's rule does not encrypt these values, anybody could read them: {}",
+            names.join(", ")
+        ));
+        match self.menu("What now? [e]dit again, [y]es save them unencrypted, [k]eep your text as a draft and quit: ", "eyk") {
+            Some('y') => Consent::Given,
+            Some('e') => Consent::EditAgain,
+            _ => Consent::Withheld,
+        }
+    }
+
+    fn accept_empty(&mut self) -> Consent {
+        self.output.problem("nothing would be left in the file");
+        match self.menu("What now? [e]dit again, [y]es make it empty, [k]eep your text as a draft and quit: ", "eyk") {
+            Some('y') => Consent::Given,
+            Some('e') => Consent::EditAgain,
+            _ => Consent::Withheld,
+        }
+    }
+
+    fn wait_until_closed(&mut self) {
+        let question = "The editor was back at once; it may still be open. Press Enter when you have saved and closed it: ";
+        if matches!(ask_line(question, Some(self.signals)), Ok(None)) {
+            self.output.warning("the editor was back at once; if it is still open, what is saved there from now on is lost");
+        }
+    }
+
+    fn tell(&mut self, fact: Fact) {
+        let output = self.output;
+        match fact {
+            Fact::Stored(note) => output.note(note),
+            Fact::LineEndings => output.note("Windows line endings became LF"),
+            Fact::Notable(name, effect) => output.warning(super::encrypt::notable(name, effect)),
+            Fact::EditorKeeps(editor, what) => output.warning(format_args!("{editor}: {what}")),
+            Fact::BehindLink(path) => output.note(format_args!("the link leads to {}, which is edited", path.display())),
+            Fact::ClearComments(count) => output.warning(super::clear_comments(count)),
+            Fact::DraftOnOtherBase => output.warning(
+                "the file changed since the draft was kept: you see it as it is now, below it your own lines as `#!dotsops mine …`; \
+                 what you had removed is there again",
+            ),
+            Fact::NotWiped(path) => output.warning(format_args!(
+                "the plaintext could not be removed from {}: close what uses it, then remove that folder",
+                path.display()
+            )),
+            Fact::NotDurable => output.warning(
+                "the system did not confirm that the file would survive a power cut now, so a draft is kept too; the next edit drops it",
+            ),
+            Fact::DraftStays => output.warning("the draft of this edit could not be removed; the next edit drops it"),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `dotsops encrypt`
+
+use std::path::{Path, PathBuf};
+
+use super::selection::NewFileOptions;
+use crate::cli::Surroundings;
+use crate::cli::consent::{Answer, ask};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::failure::Failure;
+use crate::config::Config;
+use crate::document::EncryptedDocument;
+use crate::document::metadata::Metadata;
+use crate::document::{InClear, leaves_in_clear};
+use crate::format::{Syntax, detect};
+use crate::ops::encrypt::{self, Prepared, State};
+use crate::ops::exec::policy::{Effect, glob_matches};
+use crate::ops::file::{self, FileError};
+use crate::ops::new_file;
+use crate::secret::SecretBytes;
+use crate::sys::atomic_write::{self, Expected, ReadOnly};
+
+/// Encrypt a plaintext file, value by value
+///
+/// Who can read it and which values are encrypted comes from the options, else from the first matching rule of .sops.yaml. The
+/// result goes to standard output unless -i or -o is given. It is decrypted again before it is written.
+///
+/// A file that is encrypted already is left as it is. Lines that cannot be stored with the meaning that they have for python-dotenv
+/// are refused, each with its reason.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  dotsops encrypt -o secrets.env .env\n  dotsops encrypt --encrypted-regex '^API_' --allow-plaintext '*' .env\n  dotsops encrypt --filename-override secrets.env < .env > secrets.env"
+)]
+pub struct Arguments {
+    /// The plaintext; `-` is standard input, which is also read if no FILE is given
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Replace the plaintext by the encrypted file
+    #[arg(long, short, conflicts_with = "output")]
+    in_place: bool,
+
+    /// Write the encrypted file to FILE
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Turn lines that python-dotenv ignores into comments, so that the file can be stored
+    #[arg(long)]
+    fix: bool,
+
+    /// Leave the value of NAME in clear without asking (`*` stands for any text; repeatable)
+    #[arg(long, value_name = "NAME")]
+    allow_plaintext: Vec<String>,
+
+    /// Choose the rule of .sops.yaml as if the file were called NAME; the usual companion of standard input
+    #[arg(long, value_name = "NAME")]
+    filename_override: Option<PathBuf>,
+
+    /// Replace FILE of -o even if it is another encrypted file
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    new_file: NewFileOptions,
+}
+
+/// Encrypts, and reads back, before anything is written.
+pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let output = &surroundings.output;
+    let from_stdin = arguments.file.is_none() || super::means_stdin(arguments.file.as_deref(), arguments.in_place);
+    if from_stdin && arguments.in_place {
+        return Err(Failure::usage("-i needs a file", "name the file, or leave -i out"));
+    }
+    let (shown, bytes) = match &arguments.file {
+        Some(path) if !from_stdin => (path.clone(), file::read_bytes(path)?.bytes),
+        _ => (PathBuf::from("standard input"), super::read_stdin()?),
+    };
+    // The name decides the rule: what the file will be called, if that is known, is what matters.
+    let name = arguments.filename_override.as_ref().or(arguments.output.as_ref()).unwrap_or(&shown);
+    let name = if from_stdin && name == &shown { Path::new("stdin.env") } else { name.as_path() };
+    let syntax = Syntax::by_path(name);
+    if syntax != Syntax::by_sops_rule(name) {
+        let proposed = encrypt::proposed_name(name);
+        output.note(format_args!(
+            "sops itself takes {} for binary: it needs `--input-type dotenv` for it, and would not for {}",
+            name.display(),
+            proposed.display()
+        ));
+    }
+    let format = syntax.format().map_err(|source| FileError::Syntax { path: name.to_owned(), source })?;
+
+    if detect(bytes.expose()).is_some() {
+        return already_encrypted(&arguments, &shown, &bytes, surroundings);
+    }
+
+    let here = std::env::current_dir()?;
+    let config = Config::find(&here)?;
+    surroundings.judge_config(config.as_ref())?;
+    let path = std::path::absolute(name)?;
+    let metadata = new_file::metadata(&path, &arguments.new_file.choice(surroundings)?, config.as_ref())
+        .map_err(|error| Failure::new_file(&error))?;
+    let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, arguments.fix)
+        .map_err(|error| Failure::cannot_store(&shown, error, !arguments.fix))?;
+    tell(&prepared, surroundings);
+    consent_to_clear(&prepared, &metadata, &arguments.allow_plaintext, surroundings)?;
+    warn_of_strangers(&metadata, surroundings);
+
+    if let Some(path) = arguments.output.as_deref().filter(|_| !arguments.force) {
+        super::refuse_to_replace_encrypted(path)?;
+    }
+    let encrypted = encrypt::encrypt(&prepared.tree, metadata, format, surroundings.now())?;
+    match (&arguments.output, arguments.in_place) {
+        (Some(path), _) => atomic_write::replace(path, encrypted.expose(), Expected::Whatever, ReadOnly::Refuse)?,
+        (None, true) => {
+            atomic_write::replace(&shown, encrypted.expose(), Expected::Bytes(bytes.expose()), ReadOnly::Refuse)?;
+            if shown.file_name().is_some_and(|name| name == ".env") {
+                let proposed = encrypt::proposed_name(&shown);
+                output.warning(format_args!(
+                    "`load_dotenv()` reads .env, and would now find ciphertext there; {} would be a better name",
+                    proposed.display()
+                ));
+            }
+        }
+        (None, false) => output.secret(&encrypted)?,
+    }
+    Ok(ExitCode::Done)
+}
+
+fn already_encrypted(
+    arguments: &Arguments,
+    shown: &Path,
+    bytes: &SecretBytes,
+    surroundings: &Surroundings,
+) -> Result<ExitCode, Failure> {
+    let (_, contents) = file::parse(shown, bytes.expose(), None)?;
+    let not_a_document = |source| FileError::NotADocument { path: shown.to_owned(), source };
+    let document = EncryptedDocument::new(contents).map_err(not_a_document)?;
+    match encrypt::state(&document) {
+        State::PartlyPlain(names) => Err(Failure::partly_plain(shown, &names)),
+        State::Encrypted => {
+            surroundings.output.note(format_args!("{} is encrypted already; nothing to do", shown.display()));
+            match &arguments.output {
+                Some(path) => atomic_write::replace(path, bytes.expose(), Expected::Whatever, ReadOnly::Refuse)?,
+                None if arguments.in_place => {}
+                None => surroundings.output.secret(bytes)?,
+            }
+            Ok(ExitCode::Done)
+        }
+    }
+}
+
+/// Says what storing the plaintext changes.
+pub(super) fn tell(prepared: &Prepared, surroundings: &Surroundings) {
+    let output = &surroundings.output;
+    if prepared.line_endings_changed {
+        output.note("Windows line endings became LF");
+    }
+    if prepared.byte_order_mark_dropped {
+        output.note("the byte-order mark at the start is gone");
+    }
+    for line in &prepared.fixed_lines {
+        output.note(format_args!("line {line} is a comment now: python-dotenv ignores it"));
+    }
+    prepared.notes.iter().for_each(|note| output.note(note));
+    for (name, effect) in encrypt::notable_names(&prepared.tree) {
+        output.warning(notable(&name, effect));
+    }
+}
+
+/// What a name does to the programs that `exec` runs.
+pub(super) fn notable(name: &str, effect: Effect) -> String {
+    match effect {
+        Effect::LoadsCode => {
+            format!("`{name}` makes programs load code: `dotsops exec` asks before it passes it on (`--allow {name}`)")
+        }
+        _ => format!("`{name}` chooses a program, host or certificate: `dotsops exec` warns when it passes it on"),
+    }
+}
+
+/// Asks about names and comments that the selection rule leaves in clear.
+pub(super) fn consent_to_clear(
+    prepared: &Prepared,
+    metadata: &Metadata,
+    allowed: &[String],
+    surroundings: &Surroundings,
+) -> Result<(), Failure> {
+    let selection = &metadata.selection;
+    let InClear { names, comments } = leaves_in_clear(&prepared.tree, selection);
+    if !comments.is_empty() {
+        let count = if comments.len() == 1 { "1 comment stays".to_owned() } else { format!("{} comments stay", comments.len()) };
+        surroundings.output.note(format_args!("{count} in clear: the file's rule encrypts some names only"));
+    }
+    let mut names: Vec<String> = names.iter().map(file::variable_name).collect();
+    names.extend(comments.iter().filter_map(|comment| encrypt::secret_in_comment(comment, selection)));
+    // What `--fix` commented out was a line of its own: nobody knows what is in it.
+    if !comments.is_empty() && !selection.encrypts_top_comments() {
+        names.extend(prepared.fixed_lines.iter().map(|line| format!("line {line}, a comment now")));
+    }
+    names.retain(|name| !allowed.iter().any(|pattern| glob_matches(pattern, name)));
+    if names.is_empty() {
+        return Ok(());
+    }
+    match ask(&format!("Under this rule these stay in clear: {}. Go on?", names.join(", "))) {
+        Answer::Yes => Ok(()),
+        Answer::No | Answer::Nobody => Err(Failure::would_be_clear(&names)),
+    }
+}
+
+/// Says so if none of the recipients is the user.
+fn warn_of_strangers(metadata: &Metadata, surroundings: &Surroundings) {
+    let mine = surroundings.environment.keyring().recipients();
+    let recipients: Vec<String> =
+        metadata.key_groups.iter().flat_map(|group| &group.keys).map(|key| key.recipient().to_string()).collect();
+    if !recipients.iter().any(|recipient| mine.iter().any(|(_, own)| same_key(own, recipient))) {
+        surroundings.output.warning("none of your identities can read what is encrypted here");
+    }
+}
+
+/// Whether two recipients are one key: the comment behind an SSH key does not count.
+fn same_key(one: &str, other: &str) -> bool {
+    let words = |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
+    words(one) == words(other)
+}

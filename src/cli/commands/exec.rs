@@ -1,0 +1,97 @@
+//! `dotsops exec`
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use super::file_or_default;
+use crate::cli::Surroundings;
+use crate::cli::consent::{Answer, ask};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::failure::Failure;
+use crate::ops::exec::{self, Options};
+use crate::secret::SecretBytes;
+use crate::sys::process::{self, Program};
+
+/// Run a program with the values in its environment
+///
+/// The program sees what python-dotenv's `dotenv run` would give it from the plaintext. It takes this process's place: signals,
+/// terminal and exit code are its own. Whatever it starts inherits the values. A value from the file wins over one that is set
+/// already. What holds a key of dotsops (SOPS_AGE_KEY) is not passed on.
+///
+/// A name that makes programs load code, such as PYTHONPATH, is asked about; where nobody can be asked, it is refused without
+/// --allow. A line that is empty or not encrypted can be added by anybody who can change the file, so one with such a name, or one
+/// that would replace another line, is refused.
+///
+/// Exit codes before it runs: 125 if dotsops fails or refuses, 126 if the program cannot be run, 127 if there is none.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  dotsops exec -- sh -c 'echo \"$DATABASE_URL\"'\n  dotsops exec -- jupyter lab\n  \
+                  dotsops exec -f base.env -f prod.env -- ./serve --port 8000")]
+pub struct Arguments {
+    /// A file to take values from; of several the later ones win. Without it the nearest secrets.env or encrypted .env
+    #[arg(long = "file", short = 'f', value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Pass names and values as sops does: quotes stay, nothing is interpolated
+    #[arg(long)]
+    literal: bool,
+
+    /// Leave variables alone that are set already
+    #[arg(long)]
+    keep_existing: bool,
+
+    /// Pass NAME although it makes programs load code, such as PYTHONPATH (repeatable)
+    #[arg(long, value_name = "NAME")]
+    allow: Vec<String>,
+
+    /// Let the program inherit SOPS_AGE_KEY too
+    #[arg(long)]
+    keep_keys: bool,
+
+    /// The program and its arguments
+    #[arg(required = true, last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Becomes the program; returns only if that failed.
+pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    become_program(arguments, surroundings).map_err(Failure::before_exec)
+}
+
+fn become_program(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let environment = &surroundings.environment;
+    let (name, words) = arguments.command.split_first().ok_or_else(|| Failure::usage("no program", "name one behind `--`"))?;
+    // With our own PATH: a PATH in the file never chooses what runs.
+    let here = std::env::current_dir().unwrap_or_default();
+    let program =
+        process::resolve_program(name, environment.path().as_deref(), &here).map_err(|error| Failure::program(name, &error))?;
+    let plaintext_allowed = !arguments.files.is_empty();
+    let files = match arguments.files.is_empty() {
+        true => vec![file_or_default(None, surroundings)?],
+        false => arguments.files,
+    };
+    let keyring = environment.keyring();
+    let options = Options {
+        literal: arguments.literal,
+        keep_existing: arguments.keep_existing,
+        plaintext_allowed,
+        allow: &arguments.allow,
+        inherited: &|name| environment.value(name),
+        is_inherited: &|name| environment.is_set(OsStr::from_bytes(name)),
+        ask: &|path: &Path, name: &str| {
+            ask(&format!("{}: `{name}` makes programs load code. Pass it on?", path.display())) == Answer::Yes
+        },
+    };
+    let made = exec::environment(&files, &keyring, &options).map_err(|error| Failure::exec(&error, &keyring))?;
+    made.warnings.iter().for_each(|warning| surroundings.output.warning(warning));
+
+    let mut variables: Vec<(OsString, SecretBytes)> = environment.inherited(arguments.keep_keys);
+    let given: HashSet<&[u8]> = made.variables.iter().map(|variable| variable.name.as_slice()).collect();
+    variables.retain(|(name, _)| !given.contains(name.as_bytes()));
+    variables.extend(made.variables.into_iter().map(|variable| (OsString::from_vec(variable.name), variable.value)));
+    drop(keyring);
+    let program = Program { path: &program, argv0: name, arguments: words, environment: &variables };
+    program.check_size().map_err(|error| Failure::too_large(name, &error))?;
+    Err(Failure::cannot_run(name, &program.replace_self()))
+}

@@ -1,0 +1,235 @@
+//! `dotsops init`
+
+use std::path::{Path, PathBuf};
+
+use super::{encrypt as encrypt_command, keygen};
+use crate::cli::Surroundings;
+use crate::cli::consent::{Answer, ask};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::failure::Failure;
+use crate::config::{Config, ConfigError, new_file_text};
+use crate::dialect;
+use crate::dialect::interpolation::Precedence;
+use crate::dialect::names::is_portable_name;
+use crate::format::{Syntax, detect};
+use crate::keys::keyring::Keyring;
+use crate::ops::git::Repository;
+use crate::ops::new_file::{self, Choice};
+use crate::ops::{encrypt, file, init};
+use crate::sys::process;
+
+/// Make this repository ready for encrypted .env files
+///
+/// Does what is missing and says so: an identity for you, a rule in .sops.yaml, lines in .gitignore and .gitattributes, and, if
+/// there is a plaintext .env and you agree, an encrypted file made from it. Running it again changes nothing.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  dotsops init")]
+pub struct Arguments {
+    /// The encrypted file to be
+    #[arg(value_name = "FILE", default_value = "secrets.env")]
+    file: PathBuf,
+
+    /// Encrypt an existing plaintext .env without asking; the plaintext itself stays
+    #[arg(long, short)]
+    yes: bool,
+
+    /// Leave the value of NAME in clear without asking (`*` stands for any text; repeatable)
+    #[arg(long, value_name = "NAME")]
+    allow_plaintext: Vec<String>,
+}
+
+/// What there is, and what was done.
+struct Ready<'a> {
+    arguments: &'a Arguments,
+    surroundings: &'a Surroundings,
+    here: PathBuf,
+    root: PathBuf,
+    repository: Option<Repository>,
+    keyring: Keyring,
+}
+
+/// Goes through the steps; each says what it did.
+pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let here = std::env::current_dir()?;
+    let path = surroundings.environment.path();
+    let git = process::resolve_program("git".as_ref(), path.as_deref(), &here).ok();
+    let mut ready = Ready {
+        arguments: &arguments,
+        surroundings,
+        root: init::root(&here),
+        repository: git.and_then(|git| Repository::find(&here, git)),
+        keyring: surroundings.environment.keyring(),
+        here,
+    };
+    if file::read_bytes(&arguments.file).is_ok_and(|there| detect(there.bytes.expose()).is_none()) {
+        return Err(Failure::plaintext_in_place(&arguments.file));
+    }
+    let recipient = ready.identity()?;
+    let config = ready.rule(&recipient)?;
+    ready.git_files()?;
+    ready.plaintext(&config)?;
+    Ok(ExitCode::Done)
+}
+
+impl Ready<'_> {
+    fn say(&self, text: std::fmt::Arguments) -> Result<(), Failure> {
+        Ok(self.surroundings.output.line(&text.to_string())?)
+    }
+
+    /// The user's public key; makes an identity if there is none.
+    fn identity(&mut self) -> Result<String, Failure> {
+        let held = self.keyring.recipients();
+        // An age key of one's own before an SSH key, which is also used to log in.
+        let own = held.iter().find(|(_, recipient)| recipient.starts_with("age1")).or(held.first());
+        if let Some((origin, recipient)) = own {
+            self.say(format_args!("identity: {recipient} from {origin}"))?;
+            return Ok(recipient.clone());
+        }
+        let path = self.surroundings.environment.key_file().ok_or_else(Failure::no_home)?;
+        let recipient = keygen::create(&path, self.surroundings)?;
+        self.say(format_args!("identity: {recipient}, new in {}; keep a copy of that file in a safe place", path.display()))?;
+        self.keyring = self.surroundings.environment.keyring();
+        Ok(recipient)
+    }
+
+    /// A rule for the file in `.sops.yaml`; makes the file if there is none.
+    fn rule(&self, recipient: &str) -> Result<Config, Failure> {
+        let file = std::path::absolute(&self.arguments.file)?;
+        if let Some(config) = Config::find(&self.here)? {
+            self.surroundings.judge_config(Some(&config))?;
+            match config.rule_for(&file) {
+                Ok(Some(rule)) => self.say(format_args!("rule: line {} of {}", rule.line, self.shown(&config.path)))?,
+                Ok(None) | Err(ConfigError::NoMatchingRule { .. }) => {
+                    return Err(Failure::no_rule_for(&self.arguments.file, &config.path, recipient));
+                }
+                Err(error) => return Err(error.into()),
+            }
+            return Ok(config);
+        }
+        let path = self.root.join(".sops.yaml");
+        let name = self.surroundings.environment.text("USER").or_else(|| self.surroundings.environment.text("LOGNAME"));
+        let text = new_file_text(r"\.env$", &[(recipient, name.as_deref().unwrap_or("me"))]);
+        init::write_new(&path, text.as_bytes())?;
+        self.say(format_args!("rule: new in {}; files whose name ends with .env are encrypted to you", self.shown(&path)))?;
+        Ok(Config::load(&path)?)
+    }
+
+    fn git_files(&self) -> Result<(), Failure> {
+        let file = &self.arguments.file;
+        let ignore = self.root.join(".gitignore");
+        let added = init::add_lines(&ignore, "plaintext twins of encrypted files", &init::ignore_lines(file))?;
+        self.say_added(".gitignore", &added)?;
+        let attributes = self.root.join(".gitattributes");
+        let added = init::add_lines(&attributes, "encrypted files keep their line ends", &init::ATTRIBUTE_LINES)?;
+        self.say_added(".gitattributes", &added)?;
+        let absolute = std::path::absolute(file)?;
+        if self.repository.as_ref().is_some_and(|repository| repository.ignores(&absolute)) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let line = format!("!{name}");
+            let added = init::add_lines(&ignore, "encrypted, so it belongs into git", &[&line])?;
+            self.say_added(".gitignore", &added)?;
+            if self.repository.as_ref().is_some_and(|repository| repository.ignores(&absolute)) {
+                self.surroundings
+                    .output
+                    .warning(format_args!("git still ignores {}: `git check-ignore -v` says why", file.display()));
+            }
+        }
+        Ok(())
+    }
+
+    fn say_added(&self, name: &str, added: &[&str]) -> Result<(), Failure> {
+        match added {
+            [] => self.say(format_args!("{name}: nothing to add")),
+            lines => self.say(format_args!("{name}: added {}", lines.join(", "))),
+        }
+    }
+
+    /// Offers to encrypt a plaintext `.env` beside the file.
+    fn plaintext(&self, config: &Config) -> Result<(), Failure> {
+        let file = &self.arguments.file;
+        let plaintext = file.with_file_name(".env");
+        let bytes = match file::read_bytes(&plaintext) {
+            Ok(read) if detect(read.bytes.expose()).is_none() && plaintext != *file => read.bytes,
+            _ => {
+                return match file.exists() {
+                    true => self.say(format_args!("{}: there already", file.display())),
+                    false => self.say(format_args!("next: dotsops edit {}", file.display())),
+                };
+            }
+        };
+        let known = self
+            .repository
+            .as_ref()
+            .filter(|git| std::path::absolute(&plaintext).is_ok_and(|path| git.ever_tracked(&path) || git.tracks(&path)));
+        if file.exists() {
+            self.surroundings.output.warning(format_args!(
+                "{} is still there in clear, beside {}",
+                plaintext.display(),
+                file.display()
+            ));
+            return if known.is_some() { self.say_public(&plaintext, bytes.expose()) } else { Ok(()) };
+        }
+        let question = format!("Encrypt {} into {}?", plaintext.display(), file.display());
+        if !self.arguments.yes && ask(&question) != Answer::Yes {
+            return self.say(format_args!(
+                "{}: left as it is; `dotsops encrypt -o {} {}` encrypts it",
+                plaintext.display(),
+                file.display(),
+                plaintext.display()
+            ));
+        }
+        let absolute = std::path::absolute(file)?;
+        let metadata =
+            new_file::metadata(&absolute, &Choice::default(), Some(config)).map_err(|error| Failure::new_file(&error))?;
+        let format = Syntax::by_path(file)
+            .format()
+            .map_err(|error| Failure::usage(&error.to_string(), "choose a name that ends with .env"))?;
+        let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, false)
+            .map_err(|error| Failure::cannot_store(&plaintext, error, true))?;
+        encrypt_command::tell(&prepared, self.surroundings);
+        encrypt_command::consent_to_clear(&prepared, &metadata, &self.arguments.allow_plaintext, self.surroundings)?;
+        init::encrypt_into(file, &prepared, metadata, format, &self.keyring, self.surroundings.now())?;
+        self.say(format_args!("{}: made from {}, and read back", file.display(), plaintext.display()))?;
+        if known.is_some() {
+            self.say_public(&plaintext, bytes.expose())?;
+        }
+        self.offer_to_delete(&plaintext)
+    }
+
+    /// What once stood in a commit is known to everybody who has the history.
+    fn say_public(&self, plaintext: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let names: Vec<String> = match dialect::decode(bytes) {
+            Ok(decoded) => dialect::read(decoded.text.expose(), Precedence::FileFirst, &|_| None)
+                .bindings
+                .into_iter()
+                .filter(|binding| binding.value.as_ref().is_some_and(|value| !value.is_empty()) && is_portable_name(&binding.key))
+                .map(|binding| binding.key)
+                .collect(),
+            Err(_) => Vec::new(),
+        };
+        let shown = plaintext.display();
+        self.surroundings
+            .output
+            .warning(format_args!("git has {shown} in its history: whoever has the history knows its values"));
+        let tracked = std::path::absolute(plaintext)
+            .is_ok_and(|path| self.repository.as_ref().is_some_and(|repository| repository.tracks(&path)));
+        if tracked {
+            self.say(format_args!("to do: git rm --cached {shown}"))?;
+        }
+        self.say(format_args!("to do: change these at their source: {}", names.join(", ")))
+    }
+
+    fn offer_to_delete(&self, plaintext: &Path) -> Result<(), Failure> {
+        let shown = plaintext.display();
+        if !self.arguments.yes && ask(&format!("Delete the plaintext {shown}?")) == Answer::Yes {
+            std::fs::remove_file(plaintext)?;
+            return self.say(format_args!("{shown}: deleted"));
+        }
+        self.say(format_args!("to do: rm {shown}, once you have seen that `dotsops exec` gives your programs what they need"))
+    }
+
+    /// A path as short as it can be.
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.here).unwrap_or(path).display().to_string()
+    }
+}

@@ -1,0 +1,45 @@
+//! `dotsops keygen`
+
+use std::path::PathBuf;
+
+use crate::cli::Surroundings;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::failure::Failure;
+use crate::keys::age::generate::generate_identity;
+use crate::sys::atomic_write::{self, ReplaceError};
+use crate::sys::file_lock::create_private_directories;
+
+/// Make a new age identity and print its public key
+///
+/// The identity goes where sops and dotsops look for it, readable by you alone. An existing file is never overwritten. Give the
+/// public key (age1…) to whoever shall encrypt to you; keep the file to yourself, and keep a copy of it in a safe place: without it
+/// nobody can open what is encrypted to it alone.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  dotsops keygen\n  dotsops keygen -o ci.txt")]
+pub struct Arguments {
+    /// Write the identity to the new file FILE
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Makes the identity.
+pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let path = arguments.output.or_else(|| surroundings.environment.key_file()).ok_or_else(Failure::no_home)?;
+    let recipient = create(&path, surroundings)?;
+    surroundings.output.note(format_args!("a new identity is in {}", path.display()));
+    surroundings.output.line(&recipient)?;
+    Ok(ExitCode::Done)
+}
+
+/// Makes an identity in the new file `path` and returns its public key.
+pub fn create(path: &std::path::Path, surroundings: &Surroundings) -> Result<String, Failure> {
+    let identity = generate_identity();
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        create_private_directories(folder)?;
+    }
+    let text = identity.to_key_file(surroundings.now().into());
+    match atomic_write::write_new_private(path, &text.into_bytes()) {
+        Err(ReplaceError::Exists) => Err(Failure::key_file_exists(path)),
+        result => Ok(result.map(|()| identity.recipient)?),
+    }
+}

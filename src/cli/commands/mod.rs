@@ -1,0 +1,75 @@
+//! One file per subcommand: its arguments, whose doc comments are the help, and `run`.
+
+pub mod decrypt;
+pub mod edit;
+pub mod encrypt;
+pub mod exec;
+pub mod init;
+pub mod keygen;
+pub mod keys;
+mod selection;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Surroundings;
+use super::failure::Failure;
+use crate::format::detect;
+use crate::ops::file::{MAX_FILE, default_file, read_bytes};
+use crate::secret::SecretBytes;
+use crate::sys::terminal;
+
+/// The file that is meant if none is named on the command line.
+fn file_or_default(named: Option<PathBuf>, surroundings: &Surroundings) -> Result<PathBuf, Failure> {
+    if let Some(path) = named.or_else(|| surroundings.environment.var("DOTSOPS_FILE").map(PathBuf::from)) {
+        return Ok(path);
+    }
+    let here = std::env::current_dir()?;
+    let found = default_file(&here).ok_or_else(|| Failure::no_file(&here))?;
+    // Shown as short as it was meant: relative where that is possible.
+    Ok(found.strip_prefix(&here).map(PathBuf::from).unwrap_or(found))
+}
+
+/// Whether standard input is meant: `-`, or no file named and something piped in.
+fn means_stdin(file: Option<&Path>, in_place: bool) -> bool {
+    match file {
+        Some(path) => path == "-",
+        None => !in_place && !terminal::is_terminal(io::stdin()) && stdin_is_pipe_or_file(),
+    }
+}
+
+/// A closed or null standard input, as in many services, is not data that somebody meant.
+fn stdin_is_pipe_or_file() -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata("/dev/stdin").is_ok_and(|stdin| stdin.is_file() || stdin.file_type().is_fifo())
+}
+
+/// Standard input, whole, past std's own buffer, which would keep a copy of it.
+fn read_stdin() -> Result<SecretBytes, Failure> {
+    let mut bytes = SecretBytes::with_capacity(64 << 10);
+    let mut chunk = SecretBytes::from_vec(vec![0; 64 << 10]);
+    loop {
+        match rustix::io::read(rustix::stdio::stdin(), chunk.expose_mut()) {
+            Ok(0) => return Ok(bytes),
+            Ok(length) => bytes.push(&chunk.expose()[..length]),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(Failure::stdin_too_large());
+        }
+    }
+}
+
+/// Refuses a target that is an encrypted file: its values would be gone.
+fn refuse_to_replace_encrypted(target: &Path) -> Result<(), Failure> {
+    match read_bytes(target) {
+        Ok(there) if detect(there.bytes.expose()).is_some() => Err(Failure::would_replace_encrypted(target)),
+        _ => Ok(()),
+    }
+}
+
+/// Says that comments are not what the file's rule makes of them.
+fn clear_comments(count: usize) -> String {
+    format!("{count} comments stand in clear, or are none of this file's; nothing protects them")
+}

@@ -1,0 +1,142 @@
+//! The only reader of environment variables.
+//!
+//! Takes the variables that hold a key out of the process's environment at once; tells where identities, state and scratch are, and
+//! builds the [`Keyring`].
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use crate::keys::keyring::Keyring;
+use crate::keys::source::{IdentitySource, Material, Origin};
+use crate::ops::exec::policy::holds_key;
+use crate::secret::{SecretBytes, SecretString};
+use crate::sys::environment::take_secret_variable;
+
+/// The process's environment, without the keys in it.
+pub struct Environment {
+    /// `SOPS_AGE_KEY`, if it was set.
+    age_key: Option<SecretBytes>,
+}
+
+impl Environment {
+    /// Takes the key variables out. Call it before there are threads.
+    pub fn capture() -> Self {
+        Self { age_key: take_secret_variable(OsStr::new("SOPS_AGE_KEY")) }
+    }
+
+    /// A variable that is set and not empty.
+    pub fn var(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that is set, not empty, and text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.var(name)?.into_string().ok()
+    }
+
+    /// Any variable's value, `None` if it is not set. Key variables are not there.
+    pub fn value(&self, name: &str) -> Option<SecretString> {
+        // `var_os` panics on such names.
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return None;
+        }
+        std::env::var_os(name)?.into_string().ok().map(SecretString::from_string)
+    }
+
+    /// Whether there is a variable of this name, also an empty one. Key variables are not there.
+    pub fn is_set(&self, name: &OsStr) -> bool {
+        std::env::var_os(name).is_some()
+    }
+
+    /// Everything a child inherits. The key variables are among it only if `keep_keys`.
+    pub fn inherited(&self, keep_keys: bool) -> Vec<(OsString, SecretBytes)> {
+        let mut inherited: Vec<_> = std::env::vars_os()
+            .filter(|(name, _)| !holds_key(name))
+            .map(|(name, value)| (name, SecretBytes::from_vec(value.into_vec())))
+            .collect();
+        if let Some(key) = self.age_key.as_ref().filter(|_| keep_keys) {
+            inherited.push(("SOPS_AGE_KEY".into(), SecretBytes::copy_of(key.expose())));
+        }
+        inherited
+    }
+
+    /// The names of those variables, of what is left of the environment, that hold a key.
+    pub fn key_variables(&self) -> Vec<OsString> {
+        std::env::vars_os().map(|(name, _)| name).filter(|name| holds_key(name)).collect()
+    }
+
+    /// The home folder.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.var("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+    }
+
+    /// Where identities made by `keygen` go, and where sops looks for them.
+    ///
+    /// Source: getsops/sops `age/keysource.go`, `getUserConfigDir`.
+    pub fn key_file(&self) -> Option<PathBuf> {
+        let configured = self.var("XDG_CONFIG_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+        let usual = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
+        let folder = configured.or_else(|| Some(self.home()?.join(usual)))?;
+        Some(folder.join("sops/age/keys.txt"))
+    }
+
+    /// Where drafts and locks are kept.
+    pub fn state_folder(&self) -> Option<PathBuf> {
+        let configured = self.var("XDG_STATE_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
+        let usual = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/state" };
+        Some(configured.or_else(|| Some(self.home()?.join(usual)))?.join("dotsops"))
+    }
+
+    /// Where the system keeps temporary files, usually on a disk.
+    pub fn temporary_folder(&self) -> PathBuf {
+        std::env::temp_dir()
+    }
+
+    /// All that this user can unwrap with. Nothing is read yet.
+    ///
+    /// Source: sops-format §5.2; getsops/sops `age/keysource.go`, `loadIdentities`.
+    pub fn keyring(&self) -> Keyring {
+        let mut sources = Vec::new();
+        if let Some(path) = self.var("SOPS_AGE_SSH_PRIVATE_KEY_FILE").map(PathBuf::from) {
+            let origin = Origin::VariableFile { variable: "SOPS_AGE_SSH_PRIVATE_KEY_FILE".into(), path: path.clone() };
+            sources.push(IdentitySource { origin, material: Material::SshFile { path, optional: false } });
+        }
+        for name in ["id_ed25519", "id_rsa"] {
+            if let Some(home) = self.home() {
+                let origin = Origin::File(Path::new("~/.ssh").join(name));
+                let path = home.join(".ssh").join(name);
+                sources.push(IdentitySource { origin, material: Material::SshFile { path, optional: true } });
+            }
+        }
+        if let Some(key) = &self.age_key {
+            // Bytes that are no text hold no identity; as an empty text they are reported as an empty source.
+            let text = SecretBytes::copy_of(key.expose()).into_string().unwrap_or_default();
+            sources.push(IdentitySource { origin: Origin::Variable("SOPS_AGE_KEY".into()), material: Material::Text(text) });
+        }
+        if let Some(path) = self.var("SOPS_AGE_KEY_FILE").map(PathBuf::from) {
+            let origin = Origin::VariableFile { variable: "SOPS_AGE_KEY_FILE".into(), path: path.clone() };
+            sources.push(IdentitySource { origin, material: Material::File { path, optional: false } });
+        }
+        if let Some(path) = self.key_file() {
+            sources
+                .push(IdentitySource { origin: Origin::File(path.clone()), material: Material::File { path, optional: true } });
+        }
+        Keyring::new(sources)
+    }
+
+    /// The editor's command and what it was taken from, in the order of precedence.
+    pub fn editor(&self, option: Option<&str>) -> Option<String> {
+        if let Some(command) = option {
+            return Some(command.to_owned());
+        }
+        let dumb = self.var("TERM").is_none_or(|term| term == "dumb");
+        let names = ["DOTSOPS_EDITOR", "SOPS_EDITOR", "VISUAL", "EDITOR"];
+        names.into_iter().filter(|name| !(dumb && *name == "VISUAL")).find_map(|name| self.text(name))
+    }
+
+    /// The folders in which programs are looked up.
+    pub fn path(&self) -> Option<OsString> {
+        std::env::var_os("PATH")
+    }
+}

@@ -1,0 +1,37 @@
+//! What the process's exit code means. A public promise: never renumbered.
+
+/// The ways a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// The answer is no.
+    No = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// A file or a configuration is malformed.
+    Malformed = 3,
+    /// No key opens it.
+    Locked = 4,
+    /// It is not what its writer wrote.
+    NotAuthentic = 5,
+    /// Going on would lose or expose something.
+    Refused = 6,
+    /// The world failed: files, network, editor.
+    World = 7,
+    /// A mistake of ours.
+    Bug = 70,
+    /// `exec`: everything of ours that went wrong before the program ran, as in `env(1)`.
+    ExecFailed = 125,
+    /// `exec`: the program is there but cannot be run.
+    ExecCannotRun = 126,
+    /// `exec`: there is no such program.
+    ExecNotFound = 127,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}

@@ -1,0 +1,177 @@
+//! The command line: what was typed → what the library does → what is said about it.
+//!
+//! [`run`] is all that `main` calls. Hidden from the library's documentation.
+
+mod commands;
+mod consent;
+mod environment;
+mod exit_code;
+mod failure;
+mod output;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use environment::Environment;
+use exit_code::ExitCode;
+use failure::Failure;
+use output::Output;
+
+use crate::config::Config;
+use crate::ops::init;
+use crate::sys::{hardening, signals};
+
+/// What `dotsops --help` and the man page say behind the options: what every command has in common.
+const AFTER_HELP: &str = "\
+Example:
+  dotsops init
+
+Files:
+  Without a named file, DOTSOPS_FILE is used if it is set. Else the nearest secrets.env, or encrypted .env, from the working \
+directory up to the root of the repository.
+
+Identities, from all of these places together:
+  SOPS_AGE_SSH_PRIVATE_KEY_FILE      the path of an SSH private key
+  ~/.ssh/id_ed25519, ~/.ssh/id_rsa   SSH private keys without a passphrase
+  SOPS_AGE_KEY                       identities (AGE-SECRET-KEY-1…)
+  SOPS_AGE_KEY_FILE                  the path of a file of identities
+  ~/.config/sops/age/keys.txt        where `dotsops keygen` puts them
+
+Exit codes:
+  0   done, or nothing to do
+  1   the answer is no
+  2   the command line makes no sense
+  3   a file or .sops.yaml is malformed
+  4   no key opens the file
+  5   not authentic: the file is not what its writer wrote
+  6   refused: going on would lose or expose something
+  7   the world failed: files, network, editor
+  70  a mistake of ours
+  `exec` ends as its program does; before that runs, with 125, 126 or 127.";
+
+/// Keep a team's .env in git, encrypted value by value, and run programs with it.
+///
+/// dotsops reads and writes .env files in the format of sops: what one of them writes, the other reads.
+#[derive(Parser)]
+#[command(
+    name = "dotsops",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "Example:\n  dotsops init",
+    after_long_help = AFTER_HELP
+)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Leave out notes and warnings
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(commands::init::Arguments),
+    Keygen(commands::keygen::Arguments),
+    Edit(commands::edit::Arguments),
+    Exec(commands::exec::Arguments),
+    Encrypt(commands::encrypt::Arguments),
+    Decrypt(commands::decrypt::Arguments),
+    Keys(commands::keys::Arguments),
+}
+
+/// What every command is given.
+struct Surroundings {
+    environment: Environment,
+    output: Output,
+}
+
+impl Surroundings {
+    fn now(&self) -> time::UtcDateTime {
+        time::UtcDateTime::now()
+    }
+
+    /// Says what in `.sops.yaml` looks like an oversight, and who else can change it; refuses one that also lies outside of the
+    /// repository.
+    fn judge_config(&self, config: Option<&Config>) -> Result<(), Failure> {
+        let Some(config) = config else { return Ok(()) };
+        if let Some(stranger) = &config.writable_by {
+            if !config.path.starts_with(init::root(&std::env::current_dir()?)) {
+                return Err(Failure::foreign_config(&config.path, stranger));
+            }
+            self.output.warning(format_args!("{} decides who reads new files, and {stranger}", config.path.display()));
+        }
+        if let Some(ignored) = &config.ignored {
+            self.output.warning(format_args!("{} is not used: the name must be .sops.yaml", ignored.display()));
+        }
+        for warning in &config.warnings {
+            self.output.warning(format_args!("{}: {warning}", config.path.display()));
+        }
+        Ok(())
+    }
+}
+
+/// Runs the command line `arguments`, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::process::ExitCode {
+    hardening::harden();
+    let environment = Environment::capture();
+    hardening::install_panic_hook(environment.var("DOTSOPS_DEBUG_PANIC").is_some_and(|value| value == "1"));
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let is_exec = is_exec(&arguments);
+    // A panic unwinds, so that destructors wipe; only then it becomes an exit code.
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_in(environment, arguments)));
+    outcome.unwrap_or(if is_exec { ExitCode::ExecFailed } else { ExitCode::Bug }).into()
+}
+
+/// Whether the verb is `exec`, for which every failure of ours has one code. Options before the verb take no values.
+fn is_exec(arguments: &[OsString]) -> bool {
+    arguments.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-")).is_some_and(|verb| verb == "exec")
+}
+
+fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
+    let parsed =
+        CommandLine::command().try_get_matches_from(&arguments).and_then(|matches| CommandLine::from_arg_matches(&matches));
+    let line = match parsed {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version are results, everything else is a mistake on the command line.
+            let _ = error.print();
+            return match error.use_stderr() {
+                false => ExitCode::Done,
+                true if is_exec(&arguments) => {
+                    if !arguments.iter().any(|word| word == "--") {
+                        Output::new(false).hint("the program stands behind `--`, as in `dotsops exec -- jupyter lab`");
+                    }
+                    ExitCode::ExecFailed
+                }
+                true => ExitCode::Usage,
+            };
+        }
+    };
+    let surroundings = Surroundings { environment, output: Output::new(line.quiet) };
+    let outcome = match line.command {
+        Command::Init(arguments) => commands::init::run(arguments, &surroundings),
+        Command::Keygen(arguments) => commands::keygen::run(arguments, &surroundings),
+        Command::Edit(arguments) => commands::edit::run(arguments, &surroundings),
+        Command::Exec(arguments) => commands::exec::run(arguments, &surroundings),
+        Command::Encrypt(arguments) => commands::encrypt::run(arguments, &surroundings),
+        Command::Decrypt(arguments) => commands::decrypt::run(arguments, &surroundings),
+        Command::Keys(arguments) => commands::keys::run(arguments, &surroundings),
+    };
+    outcome.unwrap_or_else(|failure| {
+        if failure.reader_gone {
+            signals::die_by_broken_pipe();
+        }
+        surroundings.output.failure(&failure);
+        failure.code
+    })
+}
+
+/// The definition of the command line, for man pages.
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}

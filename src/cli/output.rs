@@ -1,0 +1,110 @@
+//! The only printer: results to stdout, everything else to stderr.
+//!
+//! Its rules: what goes to a terminal is escaped, so that a name or a value from somebody else's file cannot drive it; what goes into
+//! a pipe is raw. Writing never panics: after a hang-up there is nobody to tell, and clean-up must go on.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use super::failure::Failure;
+use crate::secret::SecretBytes;
+use crate::sys::terminal;
+
+/// How much is said, and where.
+pub struct Output {
+    quiet: bool,
+    stdout_is_terminal: bool,
+    stderr_is_terminal: bool,
+}
+
+impl Output {
+    /// The process's own streams. `quiet` leaves out notes and warnings.
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            stdout_is_terminal: terminal::is_terminal(io::stdout()),
+            stderr_is_terminal: terminal::is_terminal(io::stderr()),
+        }
+    }
+
+    /// A line of the result.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn line(&self, text: &str) -> io::Result<()> {
+        let mut line = match self.stdout_is_terminal {
+            true => terminal::escape_for_terminal(text).into_owned(),
+            false => text.to_owned(),
+        };
+        line.push('\n');
+        self.write(line.as_bytes())
+    }
+
+    /// A result that may hold secrets, as it is; escaped on a terminal.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn secret(&self, bytes: &SecretBytes) -> io::Result<()> {
+        if self.stdout_is_terminal {
+            return self.write(terminal::escape_bytes_for_terminal(bytes.expose()).as_bytes());
+        }
+        self.write(bytes.expose())
+    }
+
+    /// Something done, or worth knowing.
+    pub fn note(&self, text: impl Display) {
+        if !self.quiet {
+            self.stderr("note", &text);
+        }
+    }
+
+    /// Something that may go wrong later.
+    pub fn warning(&self, text: impl Display) {
+        if !self.quiet {
+            self.stderr("warning", &text);
+        }
+    }
+
+    /// Something that has to be decided now; said even if quiet.
+    pub fn problem(&self, text: impl Display) {
+        self.stderr("problem", &text);
+    }
+
+    /// What to do about something that was said already.
+    pub fn hint(&self, text: impl Display) {
+        self.stderr("hint", &text);
+    }
+
+    /// What failed, why, and what to do: three lines at most.
+    pub fn failure(&self, failure: &Failure) {
+        self.stderr("error", &failure.error);
+        if let Some(cause) = &failure.cause {
+            self.stderr("cause", cause);
+        }
+        if let Some(hint) = &failure.hint {
+            self.hint(hint);
+        }
+    }
+
+    fn stderr(&self, label: &str, text: &dyn Display) {
+        let text = text.to_string();
+        let text = match self.stderr_is_terminal {
+            true => terminal::escape_for_terminal(&text),
+            false => text.as_str().into(),
+        };
+        let _ = writeln!(io::stderr(), "dotsops: {label}: {}", text.trim_end_matches('\n'));
+    }
+
+    /// Past std's own buffer, which would keep a copy of what was written.
+    fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        io::stdout().flush()?;
+        while !bytes.is_empty() {
+            match rustix::io::write(rustix::stdio::stdout(), bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
