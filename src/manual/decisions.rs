@@ -1,0 +1,62 @@
+//! Decisions and their reasons, as questions.
+//!
+//! # Why the age crate, and why pinned to 0.12.1?
+//!
+//! It is the maintained implementation of age in Rust, and interchange with the age program works both ways for every kind of key used
+//! here. But it has traps, found in this very version: it panics on a bad recipient in its simple interface, parses headers in
+//! quadratic time, stops at the first identity that fails, and takes some SSH keys apart carelessly. [`keys::age`](crate::keys::age)
+//! handles each; a new version has to be looked at again, hence `=`.
+//!
+//! # Why granit-parser for `.sops.yaml`?
+//!
+//! It is the only YAML parser found that has byte spans, comments and no unsafe code. `serde_yaml` is archived, has no spans, and
+//! ignores merge keys, so that a rule silently loses its recipients; others run out of stack or memory on hostile texts. It has one
+//! maintainer, so it is pinned, and everything else goes through [`yaml`](crate::yaml).
+//!
+//! # Why `ghash` and `ctr` beside `aes-gcm`?
+//!
+//! sops writes nonces of 32 bytes, which `aes-gcm` does at compile time. But it *reads* tokens with nonces of any length, and no crate
+//! takes the length at run time. So decryption of such tokens is put together from the same crates that `aes-gcm` is made of, and the tag
+//! is checked before anything is decrypted. What is written always has 32 bytes.
+//!
+//! # Why does an unchanged value keep its token, and how if two are equal?
+//!
+//! Because a diff should show what changed. A nonce may come again only for the same value under the same name and data key, which gives
+//! the same token and tells nothing new. sops remembers one nonce for each name and value; here it is a queue, one entry for each
+//! position in the file, so that two equal lines keep their two tokens.
+//!
+//! # Why does a draft carry the file it was typed on?
+//!
+//! A [draft](crate::ops::edit::draft) is sealed with XChaCha20-Poly1305 under a key derived from the file's data key: who can open
+//! the file can open the draft, and nobody else. But the file may get a new data key, or vanish, before the draft is resumed. With the
+//! encrypted file inside, the draft opens by itself, and it is known what was typed against what.
+//!
+//! # Why `/dev/shm`, and not an anonymous file in memory?
+//!
+//! Editors want a path, replace files by rename, and read the name's ending to choose colours. So [the place](crate::sys::scratch) has to
+//! be a folder: the one of the login session (`XDG_RUNTIME_DIR`), or one made in `/dev/shm`; checked to be in memory, mode 0700, owned by
+//! the user and reached through no link. A disk is used only if that was allowed.
+//!
+//! # Why does `exec` replace the process instead of staying?
+//!
+//! Signals, job control, the terminal and the exit code are then the program's own, and no parent is left that holds the secrets. The
+//! price is that nothing can be done afterwards; nothing has to be.
+//!
+//! # Why python-dotenv's reading, and not sops's?
+//!
+//! Because notebooks and services read `.env` with it, and shall see the same values as before. sops passes quotes, `export` and
+//! escapes on as they stand; `--literal` does the same.
+//!
+//! # Why types of our own for secrets?
+//!
+//! [`secret`](crate::secret) has no `Debug`, `Display`, `Clone`, `PartialEq` or `Deref`, so that nothing that holds one can derive them:
+//! the compiler reviews every use. The common crate for this allows `Debug` and `Clone` by convention.
+//!
+//! # Why no async?
+//!
+//! Nothing here waits for a network. If a kind of key ever does, that stays within its file.
+//!
+//! # Why are keys locked in memory, but not everything?
+//!
+//! With the usual limit of 8 MiB, locking all memory makes an allocation fail after a few MiB, and Rust aborts. So data keys lie in [one
+//! small arena](crate::secret::key_arena) that is locked; everything else secret is wiped as soon as it is dropped.

@@ -1,0 +1,34 @@
+//! What is the same as in sops, what is deliberately not, and what is missing.
+//!
+//! Compared with sops 3.13.3 and, for what a program sees, python-dotenv 1.2.4; `tests/vectors` and `tests/promises` pin it.
+//!
+//! # The same
+//!
+//! - Every file that is written is read by sops with the same values, comments and order, and the other way round, for dotenv files
+//!   with age and SSH recipients.
+//! - Metadata is [written as sops writes it](crate::document::metadata), and what of it is unknown is kept. Untouched values keep their
+//!   bytes: changing one value changes its line, the MAC and the date.
+//! - All six [selection options](crate::document::selection::SelectionOption) and `mac_only_encrypted`. `.sops.yaml` is searched and
+//!   matched [as in sops](crate::config), patterns in [Go's syntax](crate::document::pattern) included.
+//! - Identities come from the [same places](crate::keys::source).
+//! - `exec --literal` passes what `sops exec-env` passes.
+//!
+//! # Deliberately different
+//!
+//! - Blank lines stay; sops drops them when it writes. It reads files that have them.
+//! - A file is replaced by rename after it was read back, not truncated and written.
+//! - No message holds a value or the text of a line.
+//! - A selection pattern that cannot be used is an error. In sops it matches nothing, and everything is stored in clear.
+//! - `exec` takes a program and its arguments, runs no shell, and by default gives the values that python-dotenv would read.
+//! - Two equal values under one name keep different tokens. After an edit with sops they get the same one, which shows that they are equal.
+//! - Encrypted files whose line ends git turned into CR LF are read.
+//! - A bad line in a file of identities makes only itself unusable.
+//! - Output in plaintext is created for its owner alone.
+//! - `encrypt` of a file that is encrypted already changes nothing and succeeds.
+//! - `.env.production` and the like are taken for dotenv. sops takes them for binary, so a note says so.
+//!
+//! # Missing
+//!
+//! YAML, JSON, INI and binary files; key kinds other than age (entries are [kept and named](crate::keys::foreign)); files with several key
+//! groups; age plugins, post-quantum keys, identities and SSH keys with a passphrase, `SOPS_AGE_KEY_CMD` and
+//! `SOPS_AGE_SSH_PRIVATE_KEY_CMD`; sops's own command line.
