@@ -1,0 +1,172 @@
+//! What is kept when an edit does not end well, and how it goes on: rows 40 and 45.
+
+use std::fs;
+
+use crate::support::editing::{CANARY, Editing};
+use crate::support::sandbox::{STRANGER, ended};
+
+/// Leaves a draft of `A=old-value` with a line more, and `secrets.env` as it was.
+fn with_draft() -> Editing {
+    let editing = Editing::of("A=old-value\n");
+    let ended = editing.edit(&format!("printf 'B={CANARY}\\n' >> \"$1\"; exit 1"));
+    assert_eq!(ended.code, 7, "{}", ended.stderr);
+    assert!(editing.has_draft());
+    editing
+}
+
+#[test]
+fn a_draft_is_encrypted_private_and_goes_on_where_the_edit_ended() {
+    use std::os::unix::fs::MetadataExt;
+    let editing = with_draft();
+    editing.assert_no_plaintext(&[CANARY, "old-value"]);
+    let draft = editing.drafts().remove(0);
+    assert_eq!(draft.metadata().unwrap().mode() & 0o777, 0o600);
+    assert_eq!(draft.parent().unwrap().metadata().unwrap().mode() & 0o777, 0o700);
+    let resumed = editing.resume(r#"cp "$1" "$NOTES/seen"; echo C=3 >> "$1""#);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    assert_eq!(editing.noted("seen"), format!("A=old-value\nB={CANARY}\n"));
+    assert_eq!(editing.text(), format!("A=old-value\nB={CANARY}\nC=3\n"));
+    assert!(!editing.has_draft());
+}
+
+#[test]
+fn a_plain_edit_is_refused_while_a_draft_is_kept_and_both_ways_on_are_named() {
+    let editing = with_draft();
+    let refused = editing.edit(": > \"$NOTES/ran\"");
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("dotsops edit --resume secrets.env"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("dotsops edit --discard secrets.env"), "{}", refused.stderr);
+    assert!(!editing.note("ran").exists());
+
+    let discarded = ended(&mut editing.dotsops(&["edit", "--discard", "secrets.env"]));
+    assert_eq!(discarded.code, 0, "{}", discarded.stderr);
+    assert!(!editing.has_draft());
+    assert_eq!(editing.edit(":").code, 0);
+    let nothing = editing.resume(":");
+    assert_eq!(nothing.code, 6);
+    assert!(nothing.stderr.contains("no draft"), "{}", nothing.stderr);
+    assert_eq!(ended(&mut editing.dotsops(&["edit", "--discard", "secrets.env"])).code, 0);
+}
+
+#[test]
+fn the_commands_that_are_proposed_can_be_pasted() {
+    let editing = Editing::without_file();
+    editing.sandbox.encrypted("my secrets.env", "A=1\n");
+    let failed = ended(&mut editing.command("echo B=2 >> \"$1\"; exit 1", &["my secrets.env"]));
+    assert!(failed.stderr.contains("`dotsops edit --resume 'my secrets.env'`"), "{}", failed.stderr);
+}
+
+#[test]
+fn a_resumed_edit_that_is_undone_drops_the_draft_and_touches_nothing() {
+    let editing = with_draft();
+    let before = editing.bytes();
+    let resumed = editing.resume(r#"printf 'A=old-value\n' > "$1""#);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    assert_eq!(editing.bytes(), before);
+    assert!(!editing.has_draft());
+}
+
+#[test]
+fn a_resumed_edit_whose_editor_fails_keeps_the_draft() {
+    let editing = with_draft();
+    let failed = editing.resume("exit 1");
+    assert_eq!(failed.code, 7);
+    assert!(failed.stderr.contains("--resume secrets.env"), "{}", failed.stderr);
+    assert_eq!(editing.resume(":").code, 0);
+    assert_eq!(editing.text(), format!("A=old-value\nB={CANARY}\n"));
+}
+
+#[test]
+fn a_draft_of_what_is_saved_already_does_not_block_the_next_edit() {
+    let editing = with_draft();
+    let draft = editing.drafts().remove(0);
+    let sealed = fs::read(&draft).unwrap();
+    assert_eq!(editing.resume(":").code, 0);
+    // As if we had been killed between the rename and the end.
+    fs::write(&draft, sealed).unwrap();
+    let next = editing.edit(r#"cp "$1" "$NOTES/seen""#);
+    assert_eq!(next.code, 0, "{}", next.stderr);
+    assert_eq!(editing.noted("seen"), format!("A=old-value\nB={CANARY}\n"));
+    assert!(!editing.has_draft());
+}
+
+#[test]
+fn row_40_a_file_changed_meanwhile_is_not_overwritten_and_both_sides_are_shown() {
+    let editing = Editing::of("A=old-value\nB=1\n");
+    let theirs = editing.sandbox.encrypted("theirs.env", "A=their-value\nB=1\nC=their-line\n");
+    let script = format!("printf 'A={CANARY}\\nB=1\\n' > \"$1\"; cp '{}' secrets.env", theirs.display());
+    let refused = editing.edit(&script);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("changed by someone else"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--resume secrets.env"), "{}", refused.stderr);
+    assert_eq!(editing.bytes(), fs::read(&theirs).unwrap());
+    editing.assert_no_plaintext(&[CANARY, "old-value", "their-value"]);
+
+    let unresolved = editing.resume(r#"cp "$1" "$NOTES/seen""#);
+    assert_eq!(unresolved.code, 3, "{}", unresolved.stderr);
+    let both = format!("A=their-value\nB=1\nC=their-line\n#!dotsops mine A={CANARY}\n");
+    assert_eq!(editing.noted("seen"), both);
+    assert!(unresolved.stderr.contains("line 4"), "{}", unresolved.stderr);
+    assert_eq!(editing.bytes(), fs::read(&theirs).unwrap());
+
+    // Once more, and the same is shown, not a mark upon a mark.
+    assert_eq!(editing.resume(r#"cp "$1" "$NOTES/again"; exit 1"#).code, 7);
+    assert_eq!(editing.noted("again"), both);
+    let resolved = editing.resume(r#"sed -i -e '/^A=/d' -e 's/^#!dotsops mine //' "$1""#);
+    assert_eq!(resolved.code, 0, "{}", resolved.stderr);
+    assert_eq!(editing.text(), format!("B=1\nC=their-line\nA={CANARY}\n"));
+    assert!(!editing.has_draft());
+    editing.assert_no_plaintext(&[CANARY, "old-value", "their-value"]);
+}
+
+#[test]
+fn rows_40_and_45_a_file_that_is_gone_is_not_made_again_and_the_draft_waits_for_it() {
+    let editing = Editing::of("A=old-value\n");
+    let before = editing.bytes();
+    let refused = editing.edit(&format!("printf 'B={CANARY}\\n' >> \"$1\"; rm secrets.env"));
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("removed by someone else"), "{}", refused.stderr);
+    let gone = editing.resume(":");
+    assert_eq!(gone.code, 6, "{}", gone.stderr);
+    assert!(gone.stderr.contains("git checkout -- secrets.env"), "{}", gone.stderr);
+    assert!(!editing.sandbox.path("secrets.env").exists());
+    editing.sandbox.write("secrets.env", String::from_utf8(before).unwrap());
+    assert_eq!(editing.resume(":").code, 0);
+    assert_eq!(editing.text(), format!("A=old-value\nB={CANARY}\n"));
+}
+
+#[test]
+fn row_45_a_draft_outlives_a_new_data_key() {
+    let editing = with_draft();
+    // The same text under another data key.
+    fs::remove_file(editing.sandbox.path("secrets.env")).unwrap();
+    editing.sandbox.encrypted("secrets.env", "A=old-value\n");
+    let resumed = editing.resume(r#"cp "$1" "$NOTES/seen"; sed -i 's/^#!dotsops mine //' "$1""#);
+    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
+    assert_eq!(editing.noted("seen"), format!("A=old-value\n#!dotsops mine B={CANARY}\n"));
+    assert_eq!(editing.text(), format!("A=old-value\nB={CANARY}\n"));
+}
+
+#[test]
+fn row_45_a_draft_with_a_flipped_bit_is_not_authentic_and_stays() {
+    let editing = with_draft();
+    let draft = editing.drafts().remove(0);
+    let mut sealed = fs::read(&draft).unwrap();
+    *sealed.last_mut().unwrap() ^= 1;
+    fs::write(&draft, &sealed).unwrap();
+    let refused = editing.resume(": > \"$NOTES/ran\"");
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    assert!(!editing.note("ran").exists());
+    assert!(fs::read(&draft).unwrap() == sealed);
+}
+
+#[test]
+fn row_45_a_draft_stays_shut_without_the_right_identity() {
+    let editing = with_draft();
+    fs::remove_file(editing.sandbox.home().join(".config/sops/age/keys.txt")).unwrap();
+    let refused = editing.resume(": > \"$NOTES/ran\"");
+    assert_eq!(refused.code, 4, "{}", refused.stderr);
+    assert!(!editing.note("ran").exists() && editing.has_draft());
+    // Nor is anything shown of a file that somebody else's key closes.
+    assert!(!refused.stderr.contains(STRANGER));
+}

@@ -1,0 +1,187 @@
+//! A running dotsops keeps keys and values to itself: its memory, its environment, its core dumps; the program it becomes is normal.
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use crate::support::exec_pty::{DEADLINE, without_terminal};
+use crate::support::peers;
+use crate::support::sandbox::{IDENTITY, Sandbox, ended};
+
+/// Nobody's user id.
+const NOBODY: u32 = 65_534;
+
+const FIRST: &str = "canary-31415926535897932384626433832795";
+const SECOND: &str = "canary-27182818284590452353602874713526";
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// An `edit` that waits in its editor.
+struct Waiting {
+    child: Child,
+    go: PathBuf,
+}
+
+impl Waiting {
+    /// Starts `command`, whose editor says that it runs and waits until it may end.
+    fn start(sandbox: &Sandbox, command: &mut Command) -> Self {
+        let (up, go) = (sandbox.root().join("tmp/up"), sandbox.root().join("tmp/go"));
+        let script = format!("#!/bin/sh\n: > {}\nwhile [ ! -e {} ]; do sleep 0.05; done\n", up.display(), go.display());
+        let editor = sandbox.write("editor", script);
+        fs::set_permissions(&editor, Permissions::from_mode(0o755)).unwrap();
+        command.arg("--editor").arg(&editor).arg("--allow-disk-plaintext").env("XDG_RUNTIME_DIR", sandbox.root().join("runtime"));
+        let mut child = without_terminal(command).spawn().unwrap();
+        let start = Instant::now();
+        while !up.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before its editor ran");
+            assert!(start.elapsed() < DEADLINE, "the editor does not start");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self { child, go }
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join(name)
+    }
+
+    fn end(mut self) {
+        fs::write(&self.go, "").unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn other_processes_of_the_user_cannot_look_into_it() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", "A=1\n");
+    let mut program = PathBuf::from(env!("CARGO_BIN_EXE_dotsops"));
+    let mut user = None;
+    // What belongs to root would prove nothing if it were root's anyway.
+    if is_root() {
+        let copy = sandbox.root().join("dotsops");
+        fs::copy(program, &copy).unwrap();
+        program = copy;
+        hand_over(sandbox.root());
+        user = Some(NOBODY);
+    }
+    let own = user.unwrap_or_else(|| rustix::process::geteuid().as_raw());
+    let as_user = |command: &mut Command| {
+        if let Some(user) = user {
+            command.uid(user).gid(user);
+        }
+    };
+    let mut command = sandbox.program(&program);
+    as_user(command.args(["edit", "secrets.env"]));
+    let waiting = Waiting::start(&sandbox, &mut command);
+    for name in ["environ", "mem", "maps"] {
+        assert_eq!(fs::metadata(waiting.proc(name)).unwrap().uid(), 0, "{name} of a process that can be dumped is its user's");
+    }
+    waiting.end();
+
+    // The program under exec is an ordinary one again.
+    let mut command = sandbox.program(&program);
+    as_user(command.args(["exec", "--", "stat", "-c", "%u", "/proc/self/environ"]));
+    assert_eq!(ended(&mut command).stdout, format!("{own}\n"));
+}
+
+/// Gives all below `folder` to [`NOBODY`].
+fn hand_over(folder: &Path) {
+    chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => hand_over(&path),
+            false => chown(&path, Some(NOBODY), Some(NOBODY)).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn the_limit_on_core_files_is_the_programs_own_again() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", "A=1\n");
+    let script = "ulimit -Sc 4096 2>&-; ulimit -Sc; ulimit -Hc; exec \"$0\" exec -- sh -c 'ulimit -Sc; ulimit -Hc'";
+    let mut command = sandbox.program(Path::new("sh"));
+    let limits = ended(command.args(["-c", script, env!("CARGO_BIN_EXE_dotsops")])).stdout;
+    let limits: Vec<&str> = limits.lines().collect();
+    assert_eq!(limits.len(), 4);
+    assert_eq!(limits[..2], limits[2..]);
+}
+
+#[test]
+fn a_key_variable_is_gone_from_where_the_system_put_it() {
+    if !is_root() {
+        return peers::say("skipped: only root can look into a process that is not dumpable");
+    }
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", "A=1\n");
+    fs::remove_dir_all(sandbox.home().join(".config")).unwrap();
+    let mut command = sandbox.dotsops(["edit", "secrets.env"]);
+    let waiting = Waiting::start(&sandbox, command.env("SOPS_AGE_KEY", IDENTITY).env("OTHER", "stays"));
+    let environment = fs::read(waiting.proc("environ")).unwrap();
+    assert!(find(&environment, b"OTHER=stays").is_some());
+    assert!(find(&environment, &IDENTITY.as_bytes()[20..]).is_none());
+    waiting.end();
+}
+
+#[test]
+fn memory_holds_no_text_of_an_identity_no_second_copy_of_it_and_no_value_on_the_stack() {
+    if !is_root() {
+        return peers::say("skipped: only root can look into a process that is not dumpable");
+    }
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", &format!("A={FIRST}\nB={SECOND}\n"));
+    let waiting = Waiting::start(&sandbox, &mut sandbox.dotsops(["edit", "secrets.env"]));
+    let regions = memory(&waiting);
+    waiting.end();
+    let places = |what: &[u8]| -> Vec<String> {
+        regions.iter().flat_map(|(name, bytes)| vec![name.clone(); count(bytes, what)]).collect()
+    };
+    // That the search finds anything at all: the session still needs the values.
+    let values: Vec<String> = [FIRST, SECOND].iter().flat_map(|value| places(value.as_bytes())).collect();
+    assert!(values.len() >= 2);
+    assert!(!values.iter().any(|place| place == "[stack]"), "{values:?}");
+    assert_eq!(places(&IDENTITY.as_bytes()[16..48]), Vec::<String>::new());
+    assert!(places(&raw_identity()).len() <= 1, "{:?}", places(&raw_identity()));
+}
+
+/// Every readable region of the process: its name in the map, and its bytes.
+fn memory(waiting: &Waiting) -> Vec<(String, Vec<u8>)> {
+    let maps = fs::read_to_string(waiting.proc("maps")).unwrap();
+    let mut memory = File::open(waiting.proc("mem")).unwrap();
+    let mut regions = Vec::new();
+    for line in maps.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let name = fields.get(5).copied().unwrap_or_default();
+        let (from, to) = fields[0].split_once('-').unwrap();
+        let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+        if !fields[1].starts_with('r') || name.starts_with("[v") {
+            continue;
+        }
+        let mut bytes = vec![0; (to - from) as usize];
+        memory.seek(SeekFrom::Start(from)).unwrap();
+        memory.read_exact(&mut bytes).unwrap();
+        regions.push((name.to_owned(), bytes));
+    }
+    regions
+}
+
+/// The 32 bytes that [`IDENTITY`] stands for.
+fn raw_identity() -> Vec<u8> {
+    bech32::decode(IDENTITY).unwrap().1
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+fn count(bytes: &[u8], what: &[u8]) -> usize {
+    bytes.windows(what.len()).filter(|window| window == &what).count()
+}

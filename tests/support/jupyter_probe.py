@@ -1,0 +1,87 @@
+"""Asks a running Jupyter server for a kernel, and the kernel for a proof that it has certain variables, for tests/promises/jupyter.rs.
+
+Takes one JSON object on stdin: {"url": of the server, "token", "names": [variable, ...], "nonce": text}.
+Answers with {"before": {name: proof}, "after": {name: proof}}, before and after a restart of the kernel; a proof is the HMAC-SHA256 of
+the nonce under the variable's value, in hexadecimal, or null if it is not set. Needs only what Jupyter itself brings.
+"""
+
+import asyncio
+import json
+import sys
+import uuid
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.websocket import websocket_connect
+
+DEADLINE = 50
+
+CODE = """
+import hashlib, hmac, json, os
+print("PROOF" + json.dumps({{
+    name: hmac.new(os.environb[name.encode()], {nonce!r}.encode(), hashlib.sha256).hexdigest() if name in os.environ else None
+    for name in {names!r}
+}}))
+"""
+
+
+class Server:
+    def __init__(self, url, token):
+        self.url = url.rstrip("/")
+        self.headers = {"Authorization": "token " + token}
+
+    async def ask(self, method, path, body=None):
+        request = HTTPRequest(self.url + path, method, self.headers, body, allow_nonstandard_methods=True, request_timeout=30)
+        return json.loads((await AsyncHTTPClient().fetch(request)).body or "null")
+
+    async def wait(self):
+        while True:
+            try:
+                return await self.ask("GET", "/api/status")
+            except (ConnectionError, OSError):
+                await asyncio.sleep(0.05)
+
+
+async def run(server, kernel, code):
+    """Runs code in the kernel and returns what it prints."""
+    session = uuid.uuid4().hex
+    url = server.url.replace("http", "ws", 1) + f"/api/kernels/{kernel}/channels?session_id={session}"
+    socket = await websocket_connect(HTTPRequest(url, headers=server.headers))
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "session": session, "username": "", "version": "5.3"}
+    content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+    await socket.write_message(json.dumps(message))
+    printed, replied, idle = "", False, False
+    while not (replied and idle):
+        answer = json.loads(await socket.read_message())
+        if answer["parent_header"].get("msg_id") != header["msg_id"]:
+            continue
+        kind, content = answer["header"]["msg_type"], answer["content"]
+        if kind == "stream":
+            printed += content["text"]
+        elif kind == "error":
+            raise SystemExit("the kernel failed: " + content["ename"])
+        replied |= kind == "execute_reply"
+        idle |= kind == "status" and content["execution_state"] == "idle"
+    socket.close()
+    return printed
+
+
+async def prove(request):
+    server = Server(request["url"], request["token"])
+    await server.wait()
+    kernel = (await server.ask("POST", "/api/kernels", "{}"))["id"]
+    code = CODE.format(nonce=request["nonce"], names=request["names"])
+    proofs = {}
+    for when in ["before", "after"]:
+        printed = await run(server, kernel, code)
+        proofs[when] = json.loads(printed.split("PROOF", 1)[1])
+        if when == "before":
+            await server.ask("POST", f"/api/kernels/{kernel}/restart", "{}")
+    return proofs
+
+
+async def main():
+    print(json.dumps(await asyncio.wait_for(prove(json.load(sys.stdin)), DEADLINE)))
+
+
+asyncio.run(main())

@@ -1,0 +1,12 @@
+//! What several tests need. A tool that no test uses at the moment is no fault.
+#![allow(dead_code)]
+
+pub mod document;
+pub mod editing;
+pub mod exec_pty;
+pub mod leaks;
+pub mod peers;
+pub mod pty;
+pub mod random;
+pub mod sandbox;
+pub mod sops;

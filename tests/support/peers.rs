@@ -1,0 +1,27 @@
+//! Other programs that tests compare us with.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Hands through a program that was `found`; otherwise says on stderr that its test is skipped.
+///
+/// # Panics
+/// If it was not found and `DOTSOPS_REQUIRE_PEERS=1` is set.
+pub fn peer(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+    if found.is_none() {
+        assert!(!are_required(), "{name} is missing, and DOTSOPS_REQUIRE_PEERS=1 is set");
+        say(&format!("skipped: {name} is missing"));
+    }
+    found
+}
+
+/// Writes a line on stderr, also where the test passes: the test harness hides what `eprintln!` writes.
+#[allow(clippy::explicit_write)]
+pub fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// Whether a missing program fails its test.
+pub fn are_required() -> bool {
+    std::env::var_os("DOTSOPS_REQUIRE_PEERS").is_some_and(|value| value == "1")
+}
