@@ -470,6 +470,9 @@ impl Failure {
             }
             FileError::Parse { path, source: ParseError::MergeConflict { .. } } => Self::of(ExitCode::Malformed, error)
                 .hint(format!("resolve it with git (`git checkout --ours {0}` or `--theirs {0}`)", path.display())),
+            FileError::CutShort { path } => Self::of(ExitCode::Malformed, error)
+                .because("its values are encrypted, but the `sops_…` lines that hold its key are not there")
+                .hint(format!("the last good version is in git: `git log -p {0}`, `git checkout -- {0}`", shell_word(path))),
             FileError::Parse { .. } | FileError::Syntax { .. } => Self::of(ExitCode::Malformed, error),
             FileError::NotADocument { path, source: NotADocument::Plaintext } => {
                 Self::of(ExitCode::Malformed, error).hint(format!("`dotsops encrypt -i {}` encrypts it", path.display()))

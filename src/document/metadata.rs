@@ -335,10 +335,10 @@ pub enum MetadataError {
         source: PatternError,
     },
     /// `lastmodified` is missing or no RFC 3339 time.
-    #[error("the metadata field `lastmodified` is no RFC 3339 time")]
+    #[error("the metadata field `lastmodified` is missing, or no RFC 3339 time")]
     LastModified,
     /// `version` is missing or no version.
-    #[error("the metadata field `version` is no version number")]
+    #[error("the metadata field `version` is missing, or no version number")]
     Version,
 }
 

@@ -8,7 +8,7 @@ pub mod flatten;
 pub mod plain;
 mod syntax;
 
-pub use syntax::{Syntax, detect};
+pub use syntax::{Syntax, detect, has_tokens};
 
 use crate::secret::SecretBytes;
 use crate::tree::{Key, Mapping, Tree};

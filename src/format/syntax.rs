@@ -69,8 +69,9 @@ impl Syntax {
 
 /// The syntax of an encrypted file, recognised by its metadata whatever the file's name; `None` for everything else.
 ///
-/// A guess from a few lines, without parsing. A file that has lost its MAC or its version is still an encrypted one, so
-/// that it is refused and not taken for a plaintext. JSON is the answer for binary files too: encrypted, they are JSON.
+/// A guess from a few lines, without parsing. A file of which any part of the metadata is left is still an encrypted one, so that it
+/// is refused and not taken for a plaintext; one that has lost them all shows it by [`has_tokens`]. JSON is the answer for binary
+/// files too: encrypted, they are JSON.
 pub fn detect(text: &[u8]) -> Option<Syntax> {
     if text.trim_ascii_start().starts_with(b"{") {
         let metadata = position(text, b"\"sops\"").map(|start| &text[start..])?;
@@ -79,7 +80,7 @@ pub fn detect(text: &[u8]) -> Option<Syntax> {
     }
     let mut section = None;
     for line in text.split(|byte| *byte == b'\n') {
-        if line.starts_with(b"sops_mac=") || line.starts_with(b"sops_version=") {
+        if is_flat_metadata(line) {
             return Some(Syntax::Dotenv);
         }
         let words = line.trim_ascii();
@@ -99,6 +100,25 @@ pub fn detect(text: &[u8]) -> Option<Syntax> {
         }
     }
     None
+}
+
+/// Whether a dotenv text has an encrypted value or comment. If [`detect`] finds no metadata in it, their lines were cut off: nobody
+/// writes such a plaintext.
+pub fn has_tokens(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').any(|line| {
+        let value = match line.strip_prefix(b"#") {
+            Some(comment) => comment,
+            None => line.iter().position(|byte| *byte == b'=').map_or(&[][..], |equals| &line[equals + 1..]),
+        };
+        value.starts_with(b"ENC[AES256_GCM,data:")
+    })
+}
+
+/// Whether a dotenv line is metadata that every encrypted file has, or belongs to a master key.
+fn is_flat_metadata(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b"sops_") else { return false };
+    let name = rest.split(|byte| *byte == b'=').next().unwrap_or_default();
+    matches!(name, b"mac" | b"version" | b"lastmodified") || position(name, b"__list_").is_some()
 }
 
 fn position(text: &[u8], part: &[u8]) -> Option<usize> {
@@ -157,8 +177,11 @@ mod tests {
 
     #[test]
     fn an_encrypted_file_is_recognised_by_its_metadata() {
-        let cases: [(&str, Option<Syntax>); 13] = [
+        let cases: [(&str, Option<Syntax>); 16] = [
             ("A=ENC[]\nsops_mac=x\nsops_version=3.13.3\n", Some(Syntax::Dotenv)),
+            ("A=ENC[]\nsops_age__list_0__map_enc=-----BEG", Some(Syntax::Dotenv)),
+            ("A=ENC[]\nsops_lastmodified=2026", Some(Syntax::Dotenv)),
+            ("sops_x=1\nsops_ag\n", None),
             ("A=ENC[]\r\nsops_version=3.13.3\r\n", Some(Syntax::Dotenv)),
             ("A=1\n#sops_mac=x\nB=sops_version=1\n", None),
             ("", None),
@@ -174,6 +197,16 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(detect(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_without_metadata_is_seen_in_values_and_comments_only() {
+        for text in ["A=ENC[AES256_GCM,data:AA", "X=1\n#ENC[AES256_GCM,data:AA==,iv:", "export A=ENC[AES256_GCM,data:x"] {
+            assert!(has_tokens(text.as_bytes()), "{text}");
+        }
+        for text in ["", "A=1", "# see ENC[AES256_GCM,data:x", "A=\"ENC[AES256_GCM,data:x\"", "ENC[AES256_GCM,data:x=1", "A=ENC[AES256_GCM,"] {
+            assert!(!has_tokens(text.as_bytes()), "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::document::{EncryptedDocument, NotADocument};
-use crate::format::{Contents, Format, ParseError, Syntax, UnsupportedSyntax, detect};
+use crate::format::{Contents, Format, ParseError, Syntax, UnsupportedSyntax, detect, has_tokens};
 use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
 use crate::tree::Key;
 
@@ -57,12 +57,32 @@ pub fn read_bytes(path: &Path) -> Result<FileBytes, FileError> {
     read_regular(path, MAX_FILE).map_err(|source| FileError::Read { path: path.to_owned(), source })
 }
 
+/// Whether `bytes` are an encrypted file, as far as can be told without parsing.
+///
+/// # Errors
+/// [`FileError::CutShort`].
+pub fn is_encrypted(path: &Path, bytes: &[u8]) -> Result<bool, FileError> {
+    Ok(encrypted_syntax(path, bytes)?.is_some())
+}
+
+/// The syntax of an encrypted file. One that was cut short is refused: taken for a plaintext, its tokens would reach programs, or be
+/// encrypted again.
+fn encrypted_syntax(path: &Path, bytes: &[u8]) -> Result<Option<Syntax>, FileError> {
+    match detect(bytes) {
+        None if has_tokens(bytes) => Err(FileError::CutShort { path: path.to_owned() }),
+        syntax => Ok(syntax),
+    }
+}
+
 /// Parses `bytes` as `path` says.
 ///
 /// # Errors
 /// [`FileError`], naming the file.
 pub fn parse(path: &Path, bytes: &[u8], syntax: Option<Syntax>) -> Result<(&'static dyn Format, Contents), FileError> {
-    let syntax = syntax.or_else(|| detect(bytes)).unwrap_or_else(|| Syntax::by_path(path));
+    let syntax = match syntax {
+        Some(syntax) => syntax,
+        None => encrypted_syntax(path, bytes)?.unwrap_or_else(|| Syntax::by_path(path)),
+    };
     let format = syntax.format().map_err(|source| FileError::Syntax { path: path.to_owned(), source })?;
     let contents = format.parse(bytes).map_err(|source| FileError::Parse { path: path.to_owned(), source })?;
     Ok((format, contents))
@@ -121,6 +141,12 @@ pub enum FileError {
         path: PathBuf,
         /// Where and why.
         source: ParseError,
+    },
+    /// It has encrypted values and no metadata: its end is missing.
+    #[error("{} is an encrypted file whose end is missing", path.display())]
+    CutShort {
+        /// The file.
+        path: PathBuf,
     },
     /// Its syntax is not known yet.
     #[error("cannot read {}", path.display())]

@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError, new_file_text};
 use crate::dialect;
 use crate::dialect::interpolation::Precedence;
 use crate::dialect::names::is_portable_name;
-use crate::format::{Syntax, detect};
+use crate::format::Syntax;
 use crate::keys::keyring::Keyring;
 use crate::ops::git::Repository;
 use crate::ops::new_file::{self, Choice};
@@ -61,7 +61,9 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         keyring: surroundings.environment.keyring(),
         here,
     };
-    if file::read_bytes(&arguments.file).is_ok_and(|there| detect(there.bytes.expose()).is_none()) {
+    if let Ok(there) = file::read_bytes(&arguments.file)
+        && !file::is_encrypted(&arguments.file, there.bytes.expose())?
+    {
         return Err(Failure::plaintext_in_place(&arguments.file));
     }
     let recipient = ready.identity()?;
@@ -149,7 +151,7 @@ impl Ready<'_> {
         let file = &self.arguments.file;
         let plaintext = file.with_file_name(".env");
         let bytes = match file::read_bytes(&plaintext) {
-            Ok(read) if detect(read.bytes.expose()).is_none() && plaintext != *file => read.bytes,
+            Ok(read) if plaintext != *file && !file::is_encrypted(&plaintext, read.bytes.expose())? => read.bytes,
             _ => {
                 return match file.exists() {
                     true => self.say(format_args!("{}: there already", file.display())),

@@ -15,7 +15,7 @@ use crate::dialect::names::is_portable_name;
 use crate::dialect::scanner::scan;
 use crate::dialect::{self, Reading};
 use crate::document::EncryptedDocument;
-use crate::format::{Format, Syntax, detect, dotenv};
+use crate::format::{Format, Syntax, dotenv};
 use crate::keys::keyring::Keyring;
 use crate::ops::file::{self, FileError};
 use crate::secret::{SecretBytes, SecretString};
@@ -66,7 +66,7 @@ impl<'a> Source<'a> {
         warnings: &mut Vec<Warning>,
     ) -> Result<Self, ExecError> {
         let bytes = file::read_bytes(path)?.bytes;
-        if detect(bytes.expose()).is_none() {
+        if !file::is_encrypted(path, bytes.expose())? {
             if !plaintext_allowed {
                 return Err(ExecError::Plaintext { path: path.to_owned() });
             }

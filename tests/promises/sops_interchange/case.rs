@@ -136,7 +136,7 @@ const PIECES: &[&str] = &[
     "public",
     "sops_",
     "ENC[",
-    "ENC[AES256_GCM,data:",
+    "ENC[AES256_GCM,",
     ",type:str]",
     "-----BEGIN KEY-----",
     "{\"a\": [1]}",
