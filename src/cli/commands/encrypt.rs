@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::document::EncryptedDocument;
 use crate::document::metadata::Metadata;
 use crate::document::{InClear, leaves_in_clear};
-use crate::format::{Syntax, detect};
+use crate::format::Syntax;
 use crate::ops::encrypt::{self, Prepared, State};
 use crate::ops::exec::policy::{Effect, glob_matches};
 use crate::ops::file::{self, FileError};
@@ -88,7 +88,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     let format = syntax.format().map_err(|source| FileError::Syntax { path: name.to_owned(), source })?;
 
-    if detect(bytes.expose()).is_some() {
+    if file::is_encrypted(&shown, bytes.expose())? {
         return already_encrypted(&arguments, &shown, &bytes, surroundings);
     }
 
@@ -137,12 +137,19 @@ fn already_encrypted(
     match encrypt::state(&document) {
         State::PartlyPlain(names) => Err(Failure::partly_plain(shown, &names)),
         State::Encrypted => {
-            surroundings.output.note(format_args!("{} is encrypted already; nothing to do", shown.display()));
+            let done = if arguments.output.is_some() { "it is copied as it is" } else { "nothing to do" };
             match &arguments.output {
-                Some(path) => atomic_write::replace(path, bytes.expose(), Expected::Whatever, ReadOnly::Refuse)?,
+                Some(path) => {
+                    let is_copy = file::read_bytes(path).is_ok_and(|there| there.bytes.ct_eq(bytes.expose()));
+                    if !arguments.force && !is_copy {
+                        super::refuse_to_replace_encrypted(path)?;
+                    }
+                    atomic_write::replace(path, bytes.expose(), Expected::Whatever, ReadOnly::Refuse)?;
+                }
                 None if arguments.in_place => {}
                 None => surroundings.output.secret(bytes)?,
             }
+            surroundings.output.note(format_args!("{} is encrypted already; {done}", shown.display()));
             Ok(ExitCode::Done)
         }
     }
