@@ -265,6 +265,27 @@ fn free_slots() -> MutexGuard<'static, Vec<&'static mut [u8]>> {
 mod tests {
     use super::*;
 
+    /// Fails to compile if a type has one of the traits: the name then has two meanings.
+    macro_rules! lacks {
+        ($($secret:ty),+: $($forbidden:path),+) => {
+            lacks!(@ [$($secret),+] [$($forbidden),+]);
+        };
+        (@ [$secret:ty $(, $more:ty)*] [$($forbidden:path),+]) => {
+            $(const _: fn() = || {
+                trait Ambiguous<A> { fn meaning() {} }
+                impl<T: ?Sized> Ambiguous<()> for T {}
+                struct HasTrait;
+                impl<T: ?Sized + $forbidden> Ambiguous<HasTrait> for T {}
+                let _ = <$secret as Ambiguous<_>>::meaning;
+            };)+
+            lacks!(@ [$($more),*] [$($forbidden),+]);
+        };
+        (@ [] [$($forbidden:path),+]) => {};
+    }
+
+    // `Serialize` cannot be there: the library depends on no crate that defines it.
+    lacks!(SecretBytes, SecretString, DataKey: std::fmt::Debug, std::fmt::Display, Clone, Copy, PartialEq, std::hash::Hash, std::ops::Deref);
+
     #[test]
     fn a_dropped_data_key_is_wiped_and_its_place_used_again() {
         let key = DataKey::from_slice(&[7; 32]).unwrap();
