@@ -34,7 +34,7 @@ pub(super) fn decrypt(document: &EncryptedDocument, data_key: &DataKey) -> Resul
     let tree = walk(&document.tree, &metadata.selection, &mut opening)?;
 
     let stored = metadata.mac.as_deref().ok_or(DecryptError::NoMac)?;
-    let token = Token::parse(stored).map_err(|_| DecryptError::MacToken)?;
+    let token = Token::parse(stored).ok().filter(|token| token.kind == ValueType::Str).ok_or(DecryptError::MacToken)?;
     let aad = metadata.mac_aad()?;
     let stored = cipher.decrypt(&token, aad.as_bytes()).map_err(|_| DecryptError::MacToken)?;
     if !stored.ct_eq(opening.mac.finish().expose()) {

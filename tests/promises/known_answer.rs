@@ -56,6 +56,18 @@ fn a_comment_whose_token_is_relabelled_is_refused_and_one_that_does_not_open_is_
     }
 }
 
+/// As in sops; nothing but a text can be a MAC.
+#[test]
+fn a_mac_whose_token_is_relabelled_is_refused() {
+    let (before, mac) = FILE.split_once("sops_mac=").unwrap();
+    let relabelled = format!("{before}sops_mac={}", mac.replacen("type:str", "type:int", 1));
+    let sandbox = Sandbox::with_identity();
+    sandbox.write("s.env", relabelled);
+    let ended = sandbox.run(&["decrypt", "s.env"]);
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    assert!(ended.stderr.contains("MAC cannot be read"), "{}", ended.stderr);
+}
+
 #[test]
 fn encrypted_again_unchanged_it_keeps_every_line_but_mac_and_date() {
     let mut document = open(FILE.as_bytes(), &keyring()).unwrap();
