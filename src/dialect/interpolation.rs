@@ -13,10 +13,11 @@ use super::names::shown;
 use super::scanner::{Failure, Kind, Statement};
 use crate::secret::SecretString;
 
-/// How many bytes all values of a text may have together after interpolation.
+/// How many bytes more than the text itself all values may have together after interpolation.
 ///
-/// python-dotenv has no such limit; without one, forty lines that each say the line before twice fill any memory.
-pub const SIZE_LIMIT: usize = 128 << 20;
+/// python-dotenv has no such limit; without one, forty lines that each say the line before twice fill any memory. No system passes
+/// as much to a program.
+pub const GROWTH_LIMIT: usize = 16 << 20;
 
 /// Who is asked first for the name in `${…}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub struct Resolved {
     pub bindings: Vec<Binding>,
     /// The keys that are defined more than once.
     pub duplicates: Vec<Duplicate>,
-    /// Definitions left out because of [`SIZE_LIMIT`].
+    /// Definitions left out because of [`GROWTH_LIMIT`].
     pub too_large: Vec<Failed>,
 }
 
@@ -68,7 +69,8 @@ pub fn resolve(
     let mut file = File { bindings: Vec::new(), places: HashMap::new() };
     let mut lines_of: Vec<Vec<RangeInclusive<usize>>> = Vec::new();
     let mut too_large = Vec::new();
-    let mut budget = SIZE_LIMIT;
+    let ends = statements.iter().map(|statement| statement.range.end);
+    let mut budget = ends.max().unwrap_or_default() + GROWTH_LIMIT;
     for statement in statements {
         let Kind::Definition(definition) = &statement.kind else { continue };
         let value = match &definition.value {

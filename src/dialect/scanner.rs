@@ -143,7 +143,7 @@ pub enum Failure {
     /// There is no name, or an empty one in quotes.
     #[error("no name")]
     NoName,
-    /// Interpolation would make the values larger than [`super::interpolation::SIZE_LIMIT`]. The scanner never says this.
+    /// Interpolation would make the values larger than [`super::interpolation::GROWTH_LIMIT`]. The scanner never says this.
     #[error("value too large after `${{…}}`")]
     TooLarge,
 }
