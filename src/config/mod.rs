@@ -8,8 +8,8 @@
 
 mod field;
 mod key;
-mod new_file;
 mod rule;
+mod template;
 
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
@@ -19,8 +19,8 @@ use crate::yaml::{self, Document, YamlError};
 
 pub use field::{ConfigWarning, Fault, Problem};
 pub use key::RuleKey;
-pub use new_file::new_file_text;
 pub use rule::{CreationRule, RuleGroup};
+pub use template::new_file_text;
 
 /// The only name the file may have.
 pub const FILE_NAME: &str = ".sops.yaml";
