@@ -72,10 +72,12 @@ pub fn write_new_private(target: &Path, bytes: &SecretBytes) -> Result<(), Repla
 ///
 /// # Errors
 /// [`ReplaceError::HardLinked`] and [`ReplaceError::ReadOnly`].
-pub fn check_replaceable(file: &FileBytes) -> Result<(), ReplaceError> {
+pub fn check_replaceable(file: &FileBytes, read_only: ReadOnly) -> Result<(), ReplaceError> {
     match file {
         FileBytes { links, .. } if *links > 1 => Err(ReplaceError::HardLinked { links: *links }),
-        FileBytes { mode, .. } if mode & 0o200 == 0 => Err(ReplaceError::ReadOnly { mode: *mode }),
+        FileBytes { mode, .. } if mode & 0o200 == 0 && read_only == ReadOnly::Refuse => {
+            Err(ReplaceError::ReadOnly { mode: *mode })
+        }
         _ => Ok(()),
     }
 }

@@ -16,6 +16,7 @@ use crate::ops::edit::editors::Editor;
 use crate::ops::edit::error::{DraftFailure, EditError};
 use crate::ops::edit::session::{self, Edit, Outcome};
 use crate::ops::new_file::{self, NewFileError};
+use crate::sys::atomic_write::ReadOnly;
 use crate::sys::file_lock::FileLock;
 use crate::sys::process;
 use crate::sys::scratch::{Scratch, ScratchCandidates, find_scratch};
@@ -53,6 +54,14 @@ pub struct Arguments {
     /// Leave the value of NAME in clear without asking (`*` stands for any text; repeatable)
     #[arg(long, value_name = "NAME")]
     allow_plaintext: Vec<String>,
+
+    /// Let the file become empty without asking
+    #[arg(long)]
+    allow_empty: bool,
+
+    /// Replace the file even if its mode forbids to write it; the mode stays
+    #[arg(long)]
+    force: bool,
 
     /// Let the plaintext lie on a disk if no folder in memory is found
     #[arg(long)]
@@ -95,6 +104,8 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         now: &|| surroundings.now(),
         key_variables: &environment.key_variables(),
         allow_plaintext: &arguments.allow_plaintext,
+        allow_empty: arguments.allow_empty,
+        read_only: if arguments.force { ReadOnly::Replace } else { ReadOnly::Refuse },
         resume: arguments.resume,
         new_metadata: &new_metadata,
     };

@@ -106,7 +106,7 @@ fn current(request: &Edit) -> Result<Option<FileBytes>, EditError> {
         Err(source) => return Err(FileError::Read { path: request.path.to_owned(), source }.into()),
     };
     if let Some(file) = &file {
-        atomic_write::check_replaceable(file).map_err(EditError::NotReplaceable)?;
+        atomic_write::check_replaceable(file, request.read_only).map_err(EditError::NotReplaceable)?;
     }
     atomic_write::check_directory(request.path).map_err(EditError::NotReplaceable)?;
     Ok(file)

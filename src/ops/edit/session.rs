@@ -55,6 +55,10 @@ pub struct Edit<'a> {
     pub key_variables: &'a [OsString],
     /// Names, with `*` for any text, that may stand in clear without a question.
     pub allow_plaintext: &'a [String],
+    /// Whether the file may become empty without a question.
+    pub allow_empty: bool,
+    /// What to do about a file whose mode forbids its owner to write it.
+    pub read_only: ReadOnly,
     /// Whether to go on from the kept draft.
     pub resume: bool,
     /// Makes the metadata of a file that is not there yet, from its absolute path.
@@ -95,7 +99,7 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
     if base.document.clear_comments > 0 {
         dialog.tell(Fact::ClearComments(base.document.clear_comments));
     }
-    Running { request, dialog, base, shown: start, drafts }.run()
+    Running { request, dialog, base, shown: start, drafts, warned: false }.run()
 }
 
 /// An edit that has begun.
@@ -106,6 +110,8 @@ struct Running<'a> {
     /// The text the editor is given.
     shown: SecretBytes,
     drafts: DraftPlace,
+    /// What the editor may keep was said.
+    warned: bool,
 }
 
 /// What came out of the editor.
@@ -172,7 +178,9 @@ impl Running<'_> {
     fn run_editor(&mut self, session: &mut Session) -> Result<SecretBytes, EditError> {
         let editor = self.request.editor;
         let precautions = editor.precautions(&session.temporary_directory());
-        if let Some(warning) = precautions.warning {
+        if let Some(warning) = precautions.warning
+            && !std::mem::replace(&mut self.warned, true)
+        {
             self.dialog.tell(Fact::EditorKeeps(&editor.name, warning));
         }
         let mut arguments: Vec<OsString> = precautions.arguments;
@@ -250,7 +258,7 @@ impl Running<'_> {
 
     /// Asks what has to be asked; `false` is back to the editor.
     fn is_accepted(&mut self, checked: &Checked) -> Result<bool, EditError> {
-        if checked.emptied {
+        if checked.emptied && !self.request.allow_empty {
             match self.dialog.accept_empty() {
                 Consent::Given => {}
                 Consent::EditAgain => return Ok(false),
@@ -287,7 +295,7 @@ impl Running<'_> {
             true => Expected::Absent,
             false => Expected::Bytes(self.base.bytes.expose()),
         };
-        match atomic_write::replace(self.request.path, bytes.expose(), expected, ReadOnly::Refuse) {
+        match atomic_write::replace(self.request.path, bytes.expose(), expected, self.request.read_only) {
             Ok(()) if self.drafts.drop_draft().is_err() => self.dialog.tell(Fact::DraftStays),
             Ok(()) => {}
             Err(ReplaceError::NotDurable(_)) => self.dialog.tell(Fact::NotDurable),

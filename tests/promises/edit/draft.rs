@@ -170,3 +170,15 @@ fn row_45_a_draft_stays_shut_without_the_right_identity() {
     // Nor is anything shown of a file that somebody else's key closes.
     assert!(!refused.stderr.contains(STRANGER));
 }
+
+#[test]
+fn a_link_in_place_of_the_draft_is_not_followed() {
+    let editing = with_draft();
+    let draft = editing.drafts().remove(0);
+    let elsewhere = editing.sandbox.write("elsewhere", fs::read(&draft).unwrap());
+    fs::remove_file(&draft).unwrap();
+    std::os::unix::fs::symlink(elsewhere, &draft).unwrap();
+    let refused = editing.resume(": > \"$NOTES/ran\"");
+    assert_eq!(refused.code, 7, "{}", refused.stderr);
+    assert!(!editing.note("ran").exists());
+}

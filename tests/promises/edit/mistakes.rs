@@ -2,6 +2,7 @@
 
 use crate::support::editing::{CANARY, Editing};
 use crate::support::pty::Pty;
+use crate::support::sandbox::ended;
 
 /// A line with the canary in it, what is said about it, and how it looks corrected.
 const MISTAKES: &[(&str, &str)] = &[
@@ -233,5 +234,13 @@ fn an_emptied_file_is_asked_about() {
     pty.type_keys("y\r");
     let (code, shown) = pty.end();
     assert_eq!(code, 0, "{shown}");
+    assert_eq!(editing.text(), "");
+}
+
+#[test]
+fn an_emptied_file_needs_no_question_where_that_was_allowed() {
+    let editing = Editing::of("A=old-value\n");
+    let ended = ended(&mut editing.command(r#": > "$1""#, &["--allow-empty", "secrets.env"]));
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(editing.text(), "");
 }

@@ -255,3 +255,17 @@ fn row_46_without_any_memory_the_plaintext_is_kept_off_the_disk_unless_allowed()
     assert!(editing.noted("path").starts_with("/dev/shm/dotsops-"));
     editing.assert_no_plaintext(&["old-value"]);
 }
+
+#[test]
+fn a_read_only_file_is_edited_by_force_and_stays_read_only() {
+    let editing = Editing::of("A=old-value\n");
+    let path = editing.sandbox.path("secrets.env");
+    fs::set_permissions(&path, Permissions::from_mode(0o440)).unwrap();
+    let refused = ended(&mut editing.command(APPENDS, &["secrets.env"]));
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--force"), "{}", refused.stderr);
+    let forced = ended(&mut editing.command(APPENDS, &["--force", "secrets.env"]));
+    assert_eq!(forced.code, 0, "{}", forced.stderr);
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o440);
+    assert!(editing.text().ends_with(&format!("B={CANARY}\n")));
+}
