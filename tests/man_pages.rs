@@ -27,7 +27,7 @@ fn pages() -> BTreeMap<String, String> {
     let mut program = dotsops::cli::definition().disable_help_flag(true).disable_version_flag(true);
     program.build();
     let mut pages = BTreeMap::from([("dotsops.1".to_owned(), page(program.clone()))]);
-    for command in program.get_subcommands() {
+    for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
         let name = format!("dotsops-{}", command.get_name());
         let command = command.clone().display_name(&name).bin_name(format!("dotsops {}", command.get_name()));
         pages.insert(format!("{name}.1"), page(command));

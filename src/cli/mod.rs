@@ -8,9 +8,11 @@ mod environment;
 mod exit_code;
 mod failure;
 mod output;
+mod usage;
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use environment::Environment;
@@ -60,7 +62,6 @@ Exit codes:
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     after_help = "Example:\n  dotsops init",
     after_long_help = AFTER_HELP
 )]
@@ -139,17 +140,14 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         Ok(line) => line,
         Err(error) => {
             // Help and version are results, everything else is a mistake on the command line.
-            let _ = error.print();
-            return match error.use_stderr() {
-                false => ExitCode::Done,
-                true if is_exec(&arguments) => {
-                    if !arguments.iter().any(|word| word == "--") {
-                        Output::new(false).hint("the program stands behind `--`, as in `dotsops exec -- jupyter lab`");
-                    }
-                    ExitCode::ExecFailed
-                }
-                true => ExitCode::Usage,
-            };
+            if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                let _ = error.print();
+                return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            }
+            let failure = usage::failure(&error, &arguments);
+            let failure = if is_exec(&arguments) { failure.before_exec() } else { failure };
+            Output::new(false).failure(&failure);
+            return failure.code;
         }
     };
     let surroundings = Surroundings { environment, output: Output::new(line.quiet) };

@@ -50,3 +50,22 @@ fn the_help_of_the_program_and_of_every_command_fits_a_terminal() {
         }
     }
 }
+
+#[test]
+fn a_mistake_on_the_command_line_is_said_in_two_lines() {
+    let sandbox = Sandbox::empty();
+    for (arguments, error, hint) in [
+        (&["edit", "--resmue"][..], "unexpected argument '--resmue' found", "a similar argument exists: '--resume'"),
+        (&["encrypt", "--age"], "a value is required for '--age <RECIPIENT>' but none was supplied", "`dotsops encrypt --help`"),
+        (&["decrypt", "a", "b"], "unexpected argument 'b' found", "`dotsops decrypt --help`"),
+        (&["frobnicate"], "unrecognized subcommand 'frobnicate'", "`dotsops --help`"),
+    ] {
+        let ended = sandbox.run(arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}");
+        let lines: Vec<&str> = ended.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{}", ended.stderr);
+        assert_eq!(lines[0], format!("dotsops: error: {error}"));
+        assert!(lines[1].starts_with("dotsops: hint: ") && lines[1].contains(hint), "{}", lines[1]);
+    }
+    assert!(sandbox.run(&["help", "edit"]).stdout.contains("Open a file in your editor"));
+}
