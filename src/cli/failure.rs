@@ -153,15 +153,16 @@ impl Failure {
     }
 
     /// A plaintext that cannot be stored.
-    pub fn cannot_store(path: &Path, error: PrepareError, offer_fix: bool) -> Self {
+    pub fn cannot_store(path: &Path, error: PrepareError, fix: Option<&str>) -> Self {
         let what = format!("cannot store {}", path.display());
         match error {
             PrepareError::Lines(refusals) => {
                 let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
                 let failure = Self::new(ExitCode::Malformed, what).because(lines.join("\n"));
-                match offer_fix {
-                    true => failure.hint("change these lines, or let `--fix` turn what python-dotenv ignores into comments"),
-                    false => failure.hint("change these lines: `--fix` would change what a program sees"),
+                match fix.filter(|_| refusals.iter().all(|refusal| refusal.reason.can_be_fixed())) {
+                    Some(command) => failure
+                        .hint(format!("change these lines, or let `{command}` turn what python-dotenv ignores into comments")),
+                    None => failure.hint("change these lines in your editor"),
                 }
             }
             error => Self::new(ExitCode::Malformed, what)
@@ -208,8 +209,13 @@ impl Failure {
 
     /// `.sops.yaml` is there, but no rule of it is for the file.
     pub fn no_rule_for(file: &Path, config: &Path, recipient: &str) -> Self {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let pattern = match name.ends_with(".env") {
+            true => r"\.env$".to_owned(),
+            false => format!("{}$", regex::escape(&name)),
+        };
         Self::new(ExitCode::Malformed, format!("no rule of {} is for {}", config.display(), file.display()))
-            .hint(format!("add under `creation_rules:` these two lines:\n  - path_regex: \\.env$\n    age: {recipient}"))
+            .hint(format!("add to `creation_rules:` this rule: `- {{path_regex: '{pattern}', age: {recipient}}}`"))
     }
 
     fn wrap(error: &WrapError) -> Self {
@@ -220,22 +226,23 @@ impl Failure {
     pub fn cannot_open(path: &Path, error: &OpenError, keyring: &Keyring) -> Self {
         let what = format!("cannot decrypt {}", path.display());
         match error {
-            OpenError::Decrypt(error) => Self::not_authentic(what, error),
-            OpenError::Locked(error) => Self::locked(what, error, keyring),
+            OpenError::Decrypt(error) => Self::not_authentic(path, what, error),
+            OpenError::Locked(error) => Self::locked(path, what, error, keyring),
         }
     }
 
-    fn not_authentic(what: String, error: &DecryptError) -> Self {
+    fn not_authentic(path: &Path, what: String, error: &DecryptError) -> Self {
         let code = match error {
             DecryptError::Metadata(_) => ExitCode::Malformed,
             _ => ExitCode::NotAuthentic,
         };
-        Self::new(code, what).because(error).hint(
-            "the last good version is in git: `git log -p FILE`, `git checkout -- FILE`; change values only with `dotsops edit`",
-        )
+        Self::new(code, what).because(error).hint(format!(
+            "the last good version is in git: `git log -p {0}`, `git checkout -- {0}`; change values only with `dotsops edit`",
+            shell_word(path)
+        ))
     }
 
-    fn locked(what: String, error: &UnlockError, keyring: &Keyring) -> Self {
+    fn locked(path: &Path, what: String, error: &UnlockError, keyring: &Keyring) -> Self {
         let UnlockError::Locked { keys, identities } = error else {
             return Self::of(ExitCode::Locked, error).because(what).hint("use sops for this file");
         };
@@ -275,8 +282,9 @@ impl Failure {
                                   .sops.yaml and runs `sops updatekeys`. An identity elsewhere: SOPS_AGE_KEY_FILE=FILE",
             ),
             Some((_, own)) => failure.hint(format!(
-                "ask somebody who can read it to add {} to .sops.yaml and to run `sops updatekeys FILE`",
-                short_only_ssh(own)
+                "ask somebody who can read it to add {} to .sops.yaml and to run `sops updatekeys {}`",
+                short_only_ssh(own),
+                shell_word(path)
             )),
         }
     }
@@ -332,6 +340,7 @@ impl Failure {
         let what = format!("{shown} is not saved");
         let kept = match draft_kept {
             true => format!("what you typed is kept, encrypted: `dotsops edit --resume {word}` goes on from it"),
+            false if matches!(error, EditError::ReadBack(_)) => "the file is as it was; what the editor left is gone".to_owned(),
             false => "nothing had been saved in the editor, so nothing is lost".to_owned(),
         };
         match error {
@@ -360,7 +369,9 @@ impl Failure {
                 match source {
                     ReplaceError::HardLinked { .. } => failure
                         .hint("nothing was decrypted; its other names would go on leading to the old file: remove them first"),
-                    ReplaceError::ReadOnly { .. } => failure.hint(format!("nothing was decrypted; `chmod u+w {word}` first")),
+                    ReplaceError::ReadOnly { .. } => {
+                        failure.hint(format!("nothing was decrypted; `chmod u+w {word}` first, or edit it with --force"))
+                    }
                     _ => failure.hint("nothing was decrypted"),
                 }
             }
@@ -369,7 +380,9 @@ impl Failure {
             EditError::WouldBeClear { .. } => {
                 Self::new(ExitCode::Refused, what).hint(format!("{kept}; with `--allow-plaintext NAME` it is saved"))
             }
-            EditError::WouldBeEmpty => Self::new(ExitCode::Refused, what).hint(kept),
+            EditError::WouldBeEmpty => {
+                Self::new(ExitCode::Refused, what).because(&error).hint(format!("{kept}; with `--allow-empty` it is saved"))
+            }
             EditError::Overtaken(_) => Self::new(ExitCode::Refused, what).because(&error).hint(kept),
             EditError::Replace(ref source) => Self::new(ExitCode::World, what).because(chain(source)).hint(kept),
             EditError::DraftNotKept { ref session, .. } | EditError::TextNotRead { ref session, .. } => {

@@ -105,6 +105,13 @@ pub enum Reason {
     WouldChange,
 }
 
+impl Reason {
+    /// Whether `--fix` mends it, by turning the lines into comments.
+    pub fn can_be_fixed(self) -> bool {
+        matches!(self, Self::NoEquals | Self::Ignored(_))
+    }
+}
+
 /// Something the store did that the user should hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {

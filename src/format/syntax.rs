@@ -205,7 +205,14 @@ mod tests {
         for text in ["A=ENC[AES256_GCM,data:AA", "X=1\n#ENC[AES256_GCM,data:AA==,iv:", "export A=ENC[AES256_GCM,data:x"] {
             assert!(has_tokens(text.as_bytes()), "{text}");
         }
-        for text in ["", "A=1", "# see ENC[AES256_GCM,data:x", "A=\"ENC[AES256_GCM,data:x\"", "ENC[AES256_GCM,data:x=1", "A=ENC[AES256_GCM,"] {
+        for text in [
+            "",
+            "A=1",
+            "# see ENC[AES256_GCM,data:x",
+            "A=\"ENC[AES256_GCM,data:x\"",
+            "ENC[AES256_GCM,data:x=1",
+            "A=ENC[AES256_GCM,",
+        ] {
             assert!(!has_tokens(text.as_bytes()), "{text}");
         }
     }

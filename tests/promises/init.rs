@@ -105,8 +105,46 @@ fn rules_that_are_there_are_kept_and_one_that_is_missing_is_spelled_out() {
     sandbox.write(".sops.yaml", &rules);
     let ended = sandbox.run(&["init"]);
     assert_eq!(ended.code, 3, "{}", ended.stderr);
-    assert!(ended.stderr.contains("- path_regex: \\.env$"), "{}", ended.stderr);
     assert_eq!(sandbox.read(".sops.yaml"), rules);
+    let rule = ended.stderr.split("this rule: `").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
+    sandbox.write(".sops.yaml", format!("{rules}  {rule}\n"));
+    let again = sandbox.run(&["init"]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stdout.contains("rule: line 5 of .sops.yaml"), "{}", again.stdout);
+}
+
+#[test]
+fn a_name_that_is_no_dotenv_is_refused_before_anything_is_made() {
+    let Some(sandbox) = repository() else { return };
+    let ended = sandbox.run(&["init", "prod.yaml"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("prod.yaml: yaml files are not supported yet"), "{}", ended.stderr);
+    assert!(!sandbox.path(".sops.yaml").exists());
+}
+
+#[test]
+fn lines_that_cannot_be_stored_are_mended_by_the_command_that_is_named() {
+    let Some(sandbox) = repository() else { return };
+    sandbox.write(".env", "A=1\nB\n");
+    let refused = sandbox.run(&["init", "--yes"]);
+    assert_eq!(refused.code, 3, "{}", refused.stderr);
+    let command = "dotsops encrypt --fix -o secrets.env .env";
+    assert!(refused.stderr.contains(command), "{}", refused.stderr);
+    let arguments: Vec<&str> = command.split(' ').skip(1).collect();
+    assert_eq!(sandbox.run(&arguments).code, 0);
+    assert_eq!(sandbox.run(&["decrypt"]).stdout, "A=1\n#B\n");
+    sandbox.write(".env", "sops_x=1\n");
+    assert!(!sandbox.run(&["encrypt", ".env"]).stderr.contains("--fix"), "it cannot mend that");
+}
+
+#[test]
+fn an_identity_in_the_work_tree_is_warned_about() {
+    let Some(sandbox) = repository() else { return };
+    let ended = sandbox.run(&["keygen", "-o", "keys.txt"]);
+    assert_eq!(ended.code, 0);
+    assert!(ended.stderr.contains("must never be committed"), "{}", ended.stderr);
+    let elsewhere = sandbox.run(&["keygen", "-o", "../elsewhere.txt"]);
+    assert!(!elsewhere.stderr.contains("committed"), "{}", elsewhere.stderr);
 }
 
 #[test]

@@ -99,7 +99,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let metadata = new_file::metadata(&path, &arguments.new_file.choice(surroundings)?, config.as_ref())
         .map_err(|error| Failure::new_file(&error))?;
     let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, arguments.fix)
-        .map_err(|error| Failure::cannot_store(&shown, error, !arguments.fix))?;
+        .map_err(|error| Failure::cannot_store(&shown, error, (!arguments.fix).then_some("--fix")))?;
     tell(&prepared, surroundings);
     consent_to_clear(&prepared, &metadata, &arguments.allow_plaintext, surroundings)?;
     warn_of_strangers(&metadata, surroundings);

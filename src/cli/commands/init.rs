@@ -11,7 +11,7 @@ use crate::config::{Config, ConfigError, new_file_text};
 use crate::dialect;
 use crate::dialect::interpolation::Precedence;
 use crate::dialect::names::is_portable_name;
-use crate::format::Syntax;
+use crate::format::{Format, Syntax};
 use crate::keys::keyring::Keyring;
 use crate::ops::git::Repository;
 use crate::ops::new_file::{self, Choice};
@@ -66,11 +66,18 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     {
         return Err(Failure::plaintext_in_place(&arguments.file));
     }
+    format_of(&arguments.file)?;
     let recipient = ready.identity()?;
     let config = ready.rule(&recipient)?;
     ready.git_files()?;
     ready.plaintext(&config)?;
     Ok(ExitCode::Done)
+}
+
+/// The format of the encrypted file to be.
+fn format_of(file: &Path) -> Result<&'static dyn Format, Failure> {
+    let format = Syntax::by_path(file).format();
+    format.map_err(|error| Failure::usage(&format!("{}: {error}", file.display()), "choose a name that ends with .env"))
 }
 
 impl Ready<'_> {
@@ -90,6 +97,7 @@ impl Ready<'_> {
         let path = self.surroundings.environment.key_file().ok_or_else(Failure::no_home)?;
         let recipient = keygen::create(&path, self.surroundings)?;
         self.say(format_args!("identity: {recipient}, new in {}; keep a copy of that file in a safe place", path.display()))?;
+        keygen::warn_of_repository(&path, self.surroundings);
         self.keyring = self.surroundings.environment.keyring();
         Ok(recipient)
     }
@@ -183,11 +191,10 @@ impl Ready<'_> {
         let absolute = std::path::absolute(file)?;
         let metadata =
             new_file::metadata(&absolute, &Choice::default(), Some(config)).map_err(|error| Failure::new_file(&error))?;
-        let format = Syntax::by_path(file)
-            .format()
-            .map_err(|error| Failure::usage(&error.to_string(), "choose a name that ends with .env"))?;
+        let format = format_of(file)?;
+        let fix = format!("dotsops encrypt --fix -o {} {}", file.display(), plaintext.display());
         let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, false)
-            .map_err(|error| Failure::cannot_store(&plaintext, error, true))?;
+            .map_err(|error| Failure::cannot_store(&plaintext, error, Some(&fix)))?;
         encrypt_command::tell(&prepared, self.surroundings);
         encrypt_command::consent_to_clear(&prepared, &metadata, &self.arguments.allow_plaintext, self.surroundings)?;
         init::encrypt_into(file, &prepared, metadata, format, &self.keyring, self.surroundings.now())?;

@@ -1,6 +1,6 @@
 //! `dotsops keygen`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
@@ -28,11 +28,24 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let recipient = create(&path, surroundings)?;
     surroundings.output.note(format_args!("a new identity is in {}", path.display()));
     surroundings.output.line(&recipient)?;
+    warn_of_repository(&path, surroundings);
     Ok(ExitCode::Done)
 }
 
+/// An identity in a work tree is one `git add` away from everybody.
+pub fn warn_of_repository(path: &Path, surroundings: &Surroundings) {
+    let resolved = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if let Some(root) = resolved.ancestors().skip(1).find(|folder| folder.join(".git").exists()) {
+        surroundings.output.warning(format_args!(
+            "{} lies in the repository {}: move it elsewhere, or add it to .gitignore; it must never be committed",
+            path.display(),
+            root.display()
+        ));
+    }
+}
+
 /// Makes an identity in the new file `path` and returns its public key.
-pub fn create(path: &std::path::Path, surroundings: &Surroundings) -> Result<String, Failure> {
+pub fn create(path: &Path, surroundings: &Surroundings) -> Result<String, Failure> {
     let identity = generate_identity();
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         create_private_directories(folder)?;
