@@ -1,7 +1,7 @@
 //! The age kind: a data key wrapped as an ASCII-armored age file of its own, one per recipient.
 //!
 //! Knows age's limits and traps (version 0.12.1 of the crate): it panics when `age::encrypt` meets a bad recipient, so the
-//! [`Encryptor`] is used; its header parser takes quadratic time, so [`header`] counts stanzas first and everything is read from memory;
+//! [`Encryptor`] is used; its header parser takes quadratic time and takes too much, so [`header`] checks first and hands over;
 //! it stops at the first identity that fails, so one `Router` stands for all of them. Its one invariant: whatever a file holds, no
 //! panic and no long wait.
 
@@ -10,6 +10,7 @@ pub mod generate;
 pub mod header;
 pub mod identity;
 pub(super) mod identity_file;
+mod post_quantum;
 pub mod recipient;
 pub mod router;
 mod ssh_private;
@@ -20,6 +21,7 @@ use std::iter;
 
 use ::age::{DecryptError, Decryptor, EncryptError, Encryptor};
 
+use crate::keys::age::header::{HeaderError, HeaderFirst};
 use crate::keys::age::recipient::{Recipient, RecipientError};
 use crate::keys::age::router::Router;
 use crate::keys::fields::{EntryError, Fields};
@@ -84,14 +86,58 @@ impl MasterKey for AgeKey {
         if armored.is_empty() {
             return Err(UnwrapError::NothingWrapped);
         }
-        let file = armor::decode(armored)?;
-        header::check(&file)?;
-        decrypt(&file, keyring)
+        open(&armor::decode(armored)?, keyring, MAX_PAYLOAD)
     }
 
     fn to_fields(&self) -> Mapping {
         self.fields.to_mapping()
     }
+}
+
+/// Opens an age file, unarmored, with whatever in `keyring` opens it, if its payload has no more than `limit` bytes.
+///
+/// # Errors
+/// [`UnwrapError`]. Nothing of a payload comes out before all of it was checked.
+pub fn open(file: &[u8], keyring: &Keyring, limit: usize) -> Result<SecretBytes, UnwrapError> {
+    let identities = keyring.identities();
+    if identities.is_empty() {
+        return Err(UnwrapError::NoIdentities);
+    }
+    let router = Router::over(identities);
+    open_with(file, &router, limit).map_err(|error| match error {
+        UnwrapError::NoMatch(_) => UnwrapError::NoMatch(router.into_attempts()),
+        error => error,
+    })
+}
+
+/// The same with one identity of the age crate. What was tried is not told.
+///
+/// # Errors
+/// [`UnwrapError`].
+pub fn open_with(file: &[u8], identity: &dyn ::age::Identity, limit: usize) -> Result<SecretBytes, UnwrapError> {
+    let header = header::check(file)?;
+    let malformed = |_| UnwrapError::Header(HeaderError::Malformed);
+    let decryptor = Decryptor::new_buffered(HeaderFirst::new(file, header)).map_err(malformed)?;
+    let mut reader = decryptor.decrypt(iter::once(identity)).map_err(|error| match error {
+        DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed => UnwrapError::NoMatch(Vec::new()),
+        DecryptError::InvalidMac => UnwrapError::NotAuthentic,
+        error => malformed(error),
+    })?;
+    // No payload is longer than its file.
+    let mut payload = SecretBytes::from_vec(vec![0; limit.min(file.len()) + 1]);
+    let mut length = 0;
+    while let Some(rest) = payload.expose_mut().get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(_) => return Err(UnwrapError::PayloadNotAuthentic),
+        }
+    }
+    if length > limit {
+        return Err(UnwrapError::PayloadLength);
+    }
+    payload.truncate(length);
+    Ok(payload)
 }
 
 fn encrypt(recipient: &Recipient, payload: &SecretBytes) -> Result<Vec<u8>, EncryptError> {
@@ -101,35 +147,6 @@ fn encrypt(recipient: &Recipient, payload: &SecretBytes) -> Result<Vec<u8>, Encr
     writer.write_all(payload.expose())?;
     writer.finish()?;
     Ok(file)
-}
-
-fn decrypt(file: &[u8], keyring: &Keyring) -> Result<SecretBytes, UnwrapError> {
-    let identities = keyring.identities();
-    if identities.is_empty() {
-        return Err(UnwrapError::NoIdentities);
-    }
-    let decryptor = Decryptor::new_buffered(file).map_err(|_| header::HeaderError::Malformed)?;
-    let router = Router::over(identities);
-    let opened = decryptor.decrypt(iter::once(&router as &dyn ::age::Identity));
-    let mut reader = match opened {
-        Ok(reader) => reader,
-        Err(DecryptError::NoMatchingKeys) => return Err(UnwrapError::NoMatch(router.into_attempts())),
-        Err(_) => return Err(UnwrapError::NotAuthentic),
-    };
-    let mut payload = SecretBytes::from_vec(vec![0; MAX_PAYLOAD + 1]);
-    let mut length = 0;
-    while let Some(rest) = payload.expose_mut().get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(_) => return Err(UnwrapError::NotAuthentic),
-        }
-    }
-    if length > MAX_PAYLOAD {
-        return Err(UnwrapError::PayloadLength);
-    }
-    payload.truncate(length);
-    Ok(payload)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod fields;
 pub mod foreign;
 pub mod group;
 pub mod keyring;
+pub mod quantum;
 pub mod source;
 
 use crate::keys::age::AgeKey;
@@ -92,7 +93,7 @@ pub enum Kind {
     HcVault,
     /// PGP, by way of gpg.
     Pgp,
-    /// age: X25519, SSH keys and, later, plugins and post-quantum keys.
+    /// age: X25519, post-quantum and SSH keys and, later, plugins.
     Age,
 }
 
@@ -188,9 +189,12 @@ pub enum UnwrapError {
     /// None of the user's identities opens it; what happened to each.
     #[error("no identity opens it ({} tried)", .0.len())]
     NoMatch(Vec<Attempt>),
-    /// An identity opened the header, but header or payload were changed afterwards.
-    #[error("the wrapped data key was changed or is cut short")]
+    /// An identity opened the header, but the header was changed afterwards.
+    #[error("the wrapped data key was changed")]
     NotAuthentic,
+    /// The header is whole, but the payload was changed or cut short afterwards.
+    #[error("the wrapped data key was changed or is cut short")]
+    PayloadNotAuthentic,
     /// What was wrapped is no data key.
     #[error("what is wrapped is not {} bytes long", crate::secret::DataKey::LENGTH)]
     PayloadLength,

@@ -4,8 +4,8 @@
 //!
 //! It is the maintained implementation of age in Rust, and interchange with the age program works both ways for every kind of key used
 //! here. But it has traps, found in this very version: it panics on a bad recipient in its simple interface, parses headers in
-//! quadratic time, stops at the first identity that fails, and takes some SSH keys apart carelessly. [`keys::age`](crate::keys::age)
-//! handles each; a new version has to be looked at again, hence `=`.
+//! quadratic time, stops at the first identity that fails, takes some SSH keys apart carelessly, and knows no
+//! post-quantum keys. [`keys::age`](crate::keys::age) handles each; a new version has to be looked at again, hence `=`.
 //!
 //! # Why granit-parser for `.sops.yaml`?
 //!

@@ -5,7 +5,7 @@
 //! # The same
 //!
 //! - Every file that is written is read by sops with the same values, comments and order, and the other way round, for dotenv files
-//!   with age and SSH recipients.
+//!   with age (X25519, post-quantum) and SSH recipients.
 //! - Metadata is [written as sops writes it](crate::document::metadata), and what of it is unknown is kept. Untouched values keep their
 //!   bytes: changing one value changes its line, the MAC and the date.
 //! - All six [selection options](crate::document::selection::SelectionOption) and `mac_only_encrypted`. `.sops.yaml` is searched and

@@ -37,7 +37,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// [`ArmorError`]; lines count from the first marker.
-pub(super) fn decode(armored: &str) -> Result<Vec<u8>, ArmorError> {
+pub fn decode(armored: &str) -> Result<Vec<u8>, ArmorError> {
     if armored.len() > MAX_WRAPPED_LENGTH {
         return Err(ArmorError::TooLong);
     }

@@ -6,13 +6,14 @@ use age::secrecy::ExposeSecret;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::keys::age::post_quantum;
 use crate::secret::SecretString;
 
 /// An identity made just now.
 pub struct NewIdentity {
-    /// `AGE-SECRET-KEY-1…`.
+    /// `AGE-SECRET-KEY-1…` or `AGE-SECRET-KEY-PQ-1…`.
     pub secret: SecretString,
-    /// `age1…`.
+    /// `age1…` or `age1pq1…`.
     pub recipient: String,
 }
 
@@ -23,6 +24,15 @@ pub fn generate_identity() -> NewIdentity {
         secret: SecretString::copy_of(identity.to_string().expose_secret()),
         recipient: identity.to_public().to_string(),
     }
+}
+
+/// Makes a post-quantum identity from the system's randomness.
+///
+/// # Errors
+/// The system's, if it has no randomness to give.
+pub fn generate_post_quantum_identity() -> Result<NewIdentity, getrandom::Error> {
+    let (secret, recipient) = post_quantum::generate()?;
+    Ok(NewIdentity { secret, recipient })
 }
 
 impl NewIdentity {
@@ -45,20 +55,24 @@ mod tests {
 
     #[test]
     fn a_new_key_file_holds_one_identity_and_names_its_recipient() {
-        let identity = generate_identity();
-        let created = OffsetDateTime::parse("2026-11-22T02:47:38.5+01:00", &Rfc3339).unwrap();
-        let text = identity.to_key_file(created);
-        let lines: Vec<&str> = text.expose().lines().collect();
-        assert_eq!(lines[0], "# created: 2026-11-22T02:47:38+01:00");
-        assert_eq!(lines[1], format!("# public key: {}", identity.recipient));
-        assert!(lines[2].starts_with("AGE-SECRET-KEY-1") && lines.len() == 3 && text.expose().ends_with('\n'));
-        let found = read(text.expose().as_bytes(), Layout::Lines);
-        assert!(found.problems.is_empty());
-        assert_eq!(found.identities[0].recipient(), identity.recipient);
+        let post_quantum = generate_post_quantum_identity().unwrap();
+        for (identity, start) in [(generate_identity(), "AGE-SECRET-KEY-1"), (post_quantum, "AGE-SECRET-KEY-PQ-1")] {
+            let created = OffsetDateTime::parse("2026-11-22T02:47:38.5+01:00", &Rfc3339).unwrap();
+            let text = identity.to_key_file(created);
+            let lines: Vec<&str> = text.expose().lines().collect();
+            assert_eq!(lines[0], "# created: 2026-11-22T02:47:38+01:00");
+            assert_eq!(lines[1], format!("# public key: {}", identity.recipient));
+            assert!(lines[2].starts_with(start) && lines.len() == 3 && text.expose().ends_with('\n'));
+            let found = read(text.expose().as_bytes(), Layout::Lines);
+            assert!(found.problems.is_empty());
+            assert_eq!(found.identities[0].recipient(), identity.recipient);
+        }
     }
 
     #[test]
     fn no_two_identities_are_the_same() {
         assert_ne!(generate_identity().recipient, generate_identity().recipient);
+        let post_quantum = || generate_post_quantum_identity().unwrap().recipient;
+        assert_ne!(post_quantum(), post_quantum());
     }
 }

@@ -5,7 +5,10 @@
 use age::secrecy::ExposeSecret;
 use age_core::format::{FileKey, Stanza};
 
-use crate::keys::age::ssh_private;
+use crate::keys::age::{post_quantum, ssh_private};
+
+/// How often one identity may meet a stanza that names it and is damaged: each attempt with a large RSA key takes tens of milliseconds.
+const MAX_DAMAGED: usize = 8;
 
 /// An identity that is ready to use. What it holds is wiped by the age crate, as far as that does it.
 pub struct Identity {
@@ -16,11 +19,12 @@ pub struct Identity {
 /// In a box, so that a list that moves or grows leaves no copy behind.
 enum Secret {
     X25519(Box<age::x25519::Identity>),
+    PostQuantum(Box<post_quantum::Identity>),
     Ssh(Box<age::ssh::Identity>),
 }
 
 impl Identity {
-    /// Parses one word of an identity file or variable: `AGE-SECRET-KEY-1…`.
+    /// Parses one word of an identity file or variable: `AGE-SECRET-KEY-1…`, `AGE-SECRET-KEY-PQ-1…`.
     ///
     /// # Errors
     /// [`IdentityProblem`]: damaged, of a sort not supported yet, or no identity at all.
@@ -30,7 +34,7 @@ impl Identity {
         let starts_with = |prefix: &str| word.starts_with(prefix);
         let starts_like = |prefix: &str| word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
         if starts_with("AGE-SECRET-KEY-PQ-1") {
-            Err(IdentityProblem::PostQuantum)
+            Self::parse_post_quantum(word)
         } else if starts_with("AGE-PLUGIN-") {
             Err(IdentityProblem::Plugin)
         } else if starts_with("AGE-SECRET-KEY-1") {
@@ -60,19 +64,20 @@ impl Identity {
 
     /// Whether it is of age's own kind, which the real age tries before SSH keys.
     pub(super) fn is_native(&self) -> bool {
-        matches!(self.secret, Secret::X25519(_))
+        matches!(self.secret, Secret::X25519(_) | Secret::PostQuantum(_))
     }
 
     /// The file key in one of `stanzas`; `None` if none is for this identity.
     ///
-    /// A stanza that is for this identity but damaged does not hide a good one behind it.
+    /// A stanza that is for this identity but damaged does not hide a good one behind it; [`MAX_DAMAGED`] of them do.
     pub(super) fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, age::DecryptError>> {
         let identity: &dyn age::Identity = match &self.secret {
             Secret::X25519(identity) => &**identity,
+            Secret::PostQuantum(identity) => &**identity,
             Secret::Ssh(identity) => &**identity,
         };
         let mut failure = None;
-        for outcome in stanzas.iter().filter_map(|stanza| identity.unwrap_stanza(stanza)) {
+        for outcome in stanzas.iter().filter_map(|stanza| identity.unwrap_stanza(stanza)).take(MAX_DAMAGED) {
             match outcome {
                 Ok(file_key) => return Some(Ok(file_key)),
                 Err(error) => failure = Some(Err(error)),
@@ -92,6 +97,14 @@ impl Identity {
         }
         Ok(Self { recipient: identity.to_public().to_string(), secret: Secret::X25519(Box::new(identity)) })
     }
+
+    fn parse_post_quantum(word: &str) -> Result<Self, IdentityProblem> {
+        if word.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            return Err(IdentityProblem::Case);
+        }
+        let identity = post_quantum::Identity::parse(word).ok_or(IdentityProblem::Damaged)?;
+        Ok(Self { recipient: identity.recipient().to_string(), secret: Secret::PostQuantum(Box::new(identity)) })
+    }
 }
 
 /// Why something that should be an identity cannot be used.
@@ -110,9 +123,6 @@ pub enum IdentityProblem {
     /// The public half where the private one is needed.
     #[error("is a public key; the private one is needed")]
     PublicKey,
-    /// `AGE-SECRET-KEY-PQ-1…`.
-    #[error("is a post-quantum identity, which this version does not support yet")]
-    PostQuantum,
     /// `AGE-PLUGIN-…`.
     #[error("is a plugin identity, which this version does not support yet")]
     Plugin,

@@ -109,7 +109,7 @@ mod tests {
         let expected = [
             (Some(1), IdentityProblem::NotAnIdentity),
             (Some(2), IdentityProblem::Case),
-            (Some(3), IdentityProblem::PostQuantum),
+            (Some(3), IdentityProblem::Damaged),
             (Some(4), IdentityProblem::Plugin),
             (Some(5), IdentityProblem::PublicKey),
             (Some(7), IdentityProblem::Damaged),

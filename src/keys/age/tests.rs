@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::keys::age::armor::ArmorError;
-use crate::keys::age::generate::generate_identity;
+use crate::keys::age::generate::{generate_identity, generate_post_quantum_identity};
 use crate::keys::age::header::HeaderError;
 use crate::keys::age::router::Outcome;
 use crate::keys::source::{IdentitySource, Material, Origin};
@@ -72,7 +72,11 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The known answer's age file with its header lines changed.
 fn with_header(change: impl Fn(&mut Vec<Vec<u8>>)) -> String {
-    let file = armor::decode(&known_field("enc")).unwrap();
+    with_header_of(&known_field("enc"), change)
+}
+
+fn with_header_of(enc: &str, change: impl Fn(&mut Vec<Vec<u8>>)) -> String {
+    let file = armor::decode(enc).unwrap();
     let end = file.windows(4).position(|bytes| bytes == b"\n---").unwrap();
     let mut lines: Vec<Vec<u8>> = file[..end].split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
     change(&mut lines);
@@ -103,6 +107,78 @@ fn a_data_key_comes_back_through_an_x25519_recipient() {
     key.wrap_data_key(&SecretBytes::copy_of(&[7; 32])).unwrap();
     let held = keyring(&[KNOWN_IDENTITY, identity.secret.expose()]);
     assert_eq!(key.unwrap_data_key(&held).unwrap().expose(), [7; 32]);
+}
+
+#[test]
+fn a_data_key_comes_back_through_a_post_quantum_recipient() {
+    let identity = generate_post_quantum_identity().unwrap();
+    let mut key = new_master_key(Kind::Age, &identity.recipient).unwrap();
+    key.wrap_data_key(&SecretBytes::copy_of(&[7; 32])).unwrap();
+    let held = keyring(&[KNOWN_IDENTITY, identity.secret.expose()]);
+    assert_eq!(key.unwrap_data_key(&held).unwrap().expose(), [7; 32]);
+    let other = generate_post_quantum_identity().unwrap();
+    let error = key.unwrap_data_key(&keyring(&[KNOWN_IDENTITY, other.secret.expose()])).err().unwrap();
+    match error {
+        UnwrapError::NoMatch(attempts) => {
+            let tried: Vec<&str> = attempts.iter().map(|attempt| attempt.recipient.as_str()).collect();
+            assert_eq!(tried, [&known_field("recipient"), other.recipient.as_str()]);
+            assert!(attempts.iter().all(|attempt| attempt.outcome == Outcome::NotARecipient));
+        }
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_post_quantum_identity_is_tried_before_an_ssh_key() {
+    let identity = generate_post_quantum_identity().unwrap();
+    let ssh = PathBuf::from(format!("{}/tests/vectors/ssh/throwaway_ed25519", env!("CARGO_MANIFEST_DIR")));
+    let held = Keyring::new(vec![
+        IdentitySource { origin: Origin::File(ssh.clone()), material: Material::SshFile { path: ssh, optional: false } },
+        IdentitySource { origin: Origin::Variable("SOPS_AGE_KEY".to_owned()), material: Material::Text(identity.secret) },
+    ]);
+    match entry(&known_field("enc")).unwrap_data_key(&held).err().unwrap() {
+        UnwrapError::NoMatch(attempts) => assert!(attempts[0].recipient.starts_with("age1pq1")),
+        error => panic!("{error}"),
+    }
+}
+
+/// The header of an age file of which a stanza stands there many times: whatever opens it sees that its MAC does not fit.
+#[test]
+fn a_stanza_that_is_repeated_is_noticed_and_a_flood_of_long_ones_ends() {
+    let identity = generate_post_quantum_identity().unwrap();
+    let mut key = AgeKey::new(&identity.recipient).unwrap();
+    key.wrap_data_key(&SecretBytes::copy_of(&[7; 32])).unwrap();
+    let repeated = with_header_of(key.fields.text("enc"), |lines| {
+        let at = lines.iter().position(|line| line.starts_with(b"-> mlkem768x25519 ")).unwrap();
+        let stanza = lines[at..at + 2].to_vec();
+        (0..28).for_each(|_| drop(lines.splice(at..at, stanza.clone())));
+    });
+    let opened = |held: &str| entry(&repeated).unwrap_data_key(&keyring(&[held])).err().unwrap();
+    assert!(matches!(opened(identity.secret.expose()), UnwrapError::NotAuthentic));
+    match opened(generate_post_quantum_identity().unwrap().secret.expose()) {
+        UnwrapError::NoMatch(attempts) => assert_eq!(attempts[0].outcome, Outcome::NotARecipient),
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn an_identity_gives_up_after_eight_damaged_stanzas_that_name_it() {
+    let mut key = AgeKey::new(&public("ed25519")).unwrap();
+    key.wrap_data_key(&SecretBytes::copy_of(&[7; 32])).unwrap();
+    let behind = |count: usize| {
+        let enc = with_header_of(key.fields.text("enc"), |lines| {
+            let at = lines.iter().position(|line| line.starts_with(b"-> ssh-ed25519 ")).unwrap();
+            let damaged = [lines[at].clone(), b"AAAA".to_vec()];
+            (0..count).for_each(|_| drop(lines.splice(at..at, damaged.clone())));
+        });
+        entry(&enc).unwrap_data_key(&ssh_keyring("ed25519")).err().unwrap()
+    };
+    // The file key was found: only the header's MAC tells of the change.
+    assert!(matches!(behind(7), UnwrapError::NotAuthentic));
+    match behind(8) {
+        UnwrapError::NoMatch(attempts) => assert_eq!(attempts[0].outcome, Outcome::Damaged),
+        error => panic!("{error}"),
+    }
 }
 
 #[test]
@@ -140,11 +216,11 @@ fn what_is_written_is_armor_as_sops_writes_it() {
 #[test]
 fn an_entry_keeps_unknown_fields_and_reads_names_in_any_case() {
     let mut fields = Mapping::default();
-    fields.push("Recipient", Value::text(b"age1pq1future"));
+    fields.push("Recipient", Value::text(b"age1future1x"));
     fields.push("label", Value::text(b"alice"));
     fields.push("ENC", Value::text(known_field("enc").as_bytes()));
     let key = from_fields(Kind::Age, &fields).unwrap();
-    assert_eq!(key.recipient(), "age1pq1future");
+    assert_eq!(key.recipient(), "age1future1x");
     assert_eq!(key.unwrap_data_key(&keyring(&[KNOWN_IDENTITY])).unwrap().len(), 32, "a recipient is a hint only");
     let fields = key.to_fields();
     let names: Vec<&str> = fields.entries().map(|(key, _)| key.as_str().unwrap()).collect();
@@ -155,11 +231,11 @@ fn an_entry_keeps_unknown_fields_and_reads_names_in_any_case() {
 #[test]
 fn a_recipient_that_cannot_be_encrypted_to_fails_the_wrapping_and_keeps_what_was_wrapped() {
     let mut fields = Mapping::default();
-    fields.push("recipient", Value::text(b"age1pq1future"));
+    fields.push("recipient", Value::text(b"age1future1x"));
     fields.push("enc", Value::text(known_field("enc").as_bytes()));
     let mut key = from_fields(Kind::Age, &fields).unwrap();
     let error = key.wrap_data_key(&SecretBytes::copy_of(&[7; 32])).err().unwrap();
-    assert!(matches!(error, WrapError::Recipient { source: RecipientError::PostQuantum, .. }), "{error}");
+    assert!(matches!(error, WrapError::Recipient { source: RecipientError::Plugin { .. }, .. }), "{error}");
     assert_eq!(key.unwrap_data_key(&keyring(&[KNOWN_IDENTITY])).unwrap().len(), 32);
 }
 
@@ -220,9 +296,11 @@ fn a_file_with_too_many_stanzas_is_refused_at_once() {
     };
     assert!(matches!(failure(&stanzas(64)), UnwrapError::Header(HeaderError::TooManyStanzas)));
     assert!(matches!(failure(&stanzas(63)), UnwrapError::NotAuthentic));
-    let flood = armor::encode(format!("age-encryption.org/v1\n{}", "-> a\n".repeat(9_400)).as_bytes());
+    let flood = armor::encode(format!("age-encryption.org/v1\n{}", "-> a\n\n".repeat(8_000)).as_bytes());
     assert!(flood.len() < 65_536);
     assert!(matches!(failure(&flood), UnwrapError::Header(HeaderError::TooManyStanzas)));
+    let without_bodies = armor::encode(format!("age-encryption.org/v1\n{}", "-> a\n".repeat(9_400)).as_bytes());
+    assert!(matches!(failure(&without_bodies), UnwrapError::Header(HeaderError::Malformed)));
 }
 
 #[test]
@@ -256,13 +334,13 @@ fn a_wrong_or_shortened_body_is_not_authentic() {
     let file = armor::decode(&known_field("enc")).unwrap();
     let mut wrong = file.clone();
     *wrong.last_mut().unwrap() ^= 1;
-    assert!(matches!(failure(&armor::encode(&wrong)), UnwrapError::NotAuthentic));
+    assert!(matches!(failure(&armor::encode(&wrong)), UnwrapError::PayloadNotAuthentic));
     let header = file.windows(4).position(|bytes| bytes == b"\n---").unwrap() + 49;
     for length in [header + 16, header + 20, file.len() - 1] {
-        assert!(matches!(failure(&armor::encode(&file[..length])), UnwrapError::NotAuthentic), "{length}");
+        assert!(matches!(failure(&armor::encode(&file[..length])), UnwrapError::PayloadNotAuthentic), "{length}");
     }
     let longer = [file.clone(), vec![0]].concat();
-    assert!(matches!(failure(&armor::encode(&longer)), UnwrapError::NotAuthentic));
+    assert!(matches!(failure(&armor::encode(&longer)), UnwrapError::PayloadNotAuthentic));
     // Without a nonce there is no payload at all.
     assert!(matches!(failure(&armor::encode(&file[..header + 3])), UnwrapError::Header(HeaderError::Malformed)));
 }

@@ -151,7 +151,7 @@ fn a_locked_file_says_why_for_each_key_and_what_was_wrong_with_the_sources() {
             let reasons: Vec<String> = keys.iter().map(|key| format!("{}: {}", key.kind.title(), key.why)).collect();
             let pgp = "PGP: PGP keys are not supported yet by this version; the entry is kept";
             assert_eq!(reasons, ["age: no identity opens it (1 tried)", pgp]);
-            let expected = "SOPS_AGE_KEY: line 1 is a post-quantum identity, which this version does not support yet";
+            let expected = "SOPS_AGE_KEY: line 1 is a damaged age identity";
             assert_eq!(identities[0].to_string(), expected);
         }
         error => panic!("{error}"),
