@@ -595,7 +595,7 @@ fn recipient_hint(error: &RecipientError) -> &'static str {
 }
 
 /// The beginning of a long public key.
-fn short(recipient: &str) -> String {
+pub fn short(recipient: &str) -> String {
     let shown = crate::keys::shown(recipient);
     let end = shown.char_indices().nth(24).map_or(shown.len(), |(at, _)| at);
     match end < shown.len() {
@@ -604,9 +604,9 @@ fn short(recipient: &str) -> String {
     }
 }
 
-/// A public key whole, so that it can be copied; SSH keys are too long for a line.
+/// A public key whole, so that it can be copied; SSH and post-quantum keys are too long for a line.
 fn short_only_ssh(recipient: &str) -> String {
-    if recipient.starts_with("age1") { recipient.to_owned() } else { short(recipient) }
+    if recipient.starts_with("age1") && recipient.len() < 100 { recipient.to_owned() } else { short(recipient) }
 }
 
 fn listed(items: &[String]) -> String {

@@ -33,7 +33,7 @@ fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
     };
     match verb {
         "init" => (vec![vec!["init"], vec!["init", "--yes"], vec!["init", "--yes", "other.env"]], false),
-        "keygen" => (vec![vec!["keygen"], vec!["keygen", "-o", "new-keys.txt"]], false),
+        "keygen" => (vec![vec!["keygen"], vec!["keygen", "-o", "new-keys.txt"], vec!["keygen", "--pq", "-o", "pq.txt"]], false),
         "edit" => {
             let editors = ["./shows", "./breaks", "./fails", "./adds", "./empties", "./no-such-editor"];
             let with = |editor: &'static str| each(&["edit", "--allow-disk-plaintext", "--editor", editor, "FILE"]);

@@ -16,6 +16,7 @@ pub mod keyless;
 pub mod known_answer;
 pub mod leaks;
 pub mod metadata;
+pub mod post_quantum;
 pub mod python_dotenv;
 #[cfg(target_os = "linux")]
 pub mod real_editors;

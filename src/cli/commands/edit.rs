@@ -91,7 +91,9 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let config = std::cell::RefCell::new(Some(config));
     let new_metadata = |path: &Path| {
         let config = config.take().unwrap_or(Ok(None)).map_err(NewFileError::from)?;
-        new_file::metadata(path, &choice, config.as_ref())
+        let metadata = new_file::metadata(path, &choice, config.as_ref())?;
+        super::warn_of_weak_links(&metadata, surroundings);
+        Ok(metadata)
     };
     let signals = DeathSignals::catch()?;
     let request = Edit {

@@ -103,6 +103,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     tell(&prepared, surroundings);
     consent_to_clear(&prepared, &metadata, &arguments.allow_plaintext, surroundings)?;
     warn_of_strangers(&metadata, surroundings);
+    super::warn_of_weak_links(&metadata, surroundings);
 
     if let Some(path) = arguments.output.as_deref().filter(|_| !arguments.force) {
         super::refuse_to_replace_encrypted(path)?;

@@ -12,6 +12,7 @@ use crate::dialect;
 use crate::dialect::interpolation::Precedence;
 use crate::dialect::names::is_portable_name;
 use crate::format::{Format, Syntax};
+use crate::keys::age::generate::generate_identity;
 use crate::keys::keyring::Keyring;
 use crate::ops::git::Repository;
 use crate::ops::new_file::{self, Choice};
@@ -95,7 +96,7 @@ impl Ready<'_> {
             return Ok(recipient.clone());
         }
         let path = self.surroundings.environment.key_file().ok_or_else(Failure::no_home)?;
-        let recipient = keygen::create(&path, self.surroundings)?;
+        let recipient = keygen::create(&path, generate_identity(), self.surroundings)?;
         self.say(format_args!("identity: {recipient}, new in {}; keep a copy of that file in a safe place", path.display()))?;
         keygen::warn_of_repository(&path, self.surroundings);
         self.keyring = self.surroundings.environment.keyring();
@@ -193,6 +194,7 @@ impl Ready<'_> {
             new_file::metadata(&absolute, &Choice::default(), Some(config)).map_err(|error| Failure::new_file(&error))?;
         let format = format_of(file)?;
         let fix = format!("dotsops encrypt --fix -o {} {}", file.display(), plaintext.display());
+        super::warn_of_weak_links(&metadata, self.surroundings);
         let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, false)
             .map_err(|error| Failure::cannot_store(&plaintext, error, Some(&fix)))?;
         encrypt_command::tell(&prepared, self.surroundings);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
-use crate::keys::age::generate::generate_identity;
+use crate::keys::age::generate::{NewIdentity, generate_identity, generate_post_quantum_identity};
 use crate::sys::atomic_write::{self, ReplaceError};
 use crate::sys::file_lock::create_private_directories;
 
@@ -14,18 +14,30 @@ use crate::sys::file_lock::create_private_directories;
 /// The identity goes where sops and dotsops look for it, readable by you alone. An existing file is never overwritten. Give the
 /// public key (age1…) to whoever shall encrypt to you; keep the file to yourself, and keep a copy of it in a safe place: without it
 /// nobody can open what is encrypted to it alone.
+///
+/// With --pq the identity withstands quantum computers too. Its public key has 1,959 characters, and sops 3.13, age 1.3 or newer is
+/// needed to read or write what is encrypted to it. A file is only as strong as the weakest of its keys: that of everybody who can
+/// read it should be of this sort.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  dotsops keygen\n  dotsops keygen -o ci.txt")]
+#[command(after_help = "Examples:\n  dotsops keygen\n  dotsops keygen -o ci.txt\n  dotsops keygen --pq -o pq.txt")]
 pub struct Arguments {
     /// Write the identity to the new file FILE
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Make a post-quantum identity (AGE-SECRET-KEY-PQ-1…), for sops 3.13, age 1.3 or newer
+    #[arg(long)]
+    pq: bool,
 }
 
 /// Makes the identity.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let path = arguments.output.or_else(|| surroundings.environment.key_file()).ok_or_else(Failure::no_home)?;
-    let recipient = create(&path, surroundings)?;
+    let identity = match arguments.pq {
+        true => generate_post_quantum_identity().map_err(std::io::Error::from)?,
+        false => generate_identity(),
+    };
+    let recipient = create(&path, identity, surroundings)?;
     surroundings.output.note(format_args!("a new identity is in {}", path.display()));
     surroundings.output.line(&recipient)?;
     warn_of_repository(&path, surroundings);
@@ -44,9 +56,8 @@ pub fn warn_of_repository(path: &Path, surroundings: &Surroundings) {
     }
 }
 
-/// Makes an identity in the new file `path` and returns its public key.
-pub fn create(path: &Path, surroundings: &Surroundings) -> Result<String, Failure> {
-    let identity = generate_identity();
+/// Writes `identity` into the new file `path` and returns its public key.
+pub fn create(path: &Path, identity: NewIdentity, surroundings: &Surroundings) -> Result<String, Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         create_private_directories(folder)?;
     }

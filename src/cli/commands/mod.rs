@@ -13,8 +13,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Surroundings;
-use super::failure::Failure;
+use super::failure::{Failure, short};
+use crate::document::metadata::Metadata;
 use crate::format::detect;
+use crate::keys::quantum::weak_links;
 use crate::ops::file::{MAX_FILE, default_file, read_bytes};
 use crate::secret::SecretBytes;
 use crate::sys::terminal;
@@ -66,6 +68,19 @@ fn refuse_to_replace_encrypted(target: &Path) -> Result<(), Failure> {
     match read_bytes(target) {
         Ok(there) if detect(there.bytes.expose()).is_some() => Err(Failure::would_replace_encrypted(target)),
         _ => Ok(()),
+    }
+}
+
+/// Says so if classic keys undo what the post-quantum recipients of a new file were chosen for.
+fn warn_of_weak_links(metadata: &Metadata, surroundings: &Surroundings) {
+    let weak: Vec<String> =
+        weak_links(&metadata.key_groups, metadata.shamir_threshold).iter().map(|key| short(key.recipient())).collect();
+    if !weak.is_empty() {
+        surroundings.output.warning(format_args!(
+            "this is not post-quantum safe: beside post-quantum recipients there are classic ones, which a quantum computer \
+             would open: {}",
+            weak.join(", ")
+        ));
     }
 }
 
