@@ -1,11 +1,11 @@
-//! What we wrap, the `age` program opens; what it encrypts, we unwrap.
+//! What we wrap, the `age` program and sops open; what they encrypt, we open: for each kind of key that needs no plugin.
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dotsops::keys::age::generate::generate_identity;
+use dotsops::keys::age::generate::{NewIdentity, generate_identity, generate_post_quantum_identity};
 use dotsops::keys::keyring::Keyring;
 use dotsops::keys::source::{IdentitySource, Material, Origin};
 use dotsops::keys::{Kind, from_fields, new_master_key};
@@ -14,6 +14,8 @@ use dotsops::tree::{Mapping, Value};
 use time::OffsetDateTime;
 
 use crate::support::peers::peer;
+use crate::support::sandbox::Sandbox;
+use crate::support::sops::Sops;
 
 const PAYLOAD: [u8; 32] = *b"0123456789abcdefghijklmnopqrstu\n";
 
@@ -32,12 +34,29 @@ fn keyring(path: &Path, material: fn(PathBuf) -> Material) -> Keyring {
     Keyring::new(vec![IdentitySource { origin: Origin::File(path.to_owned()), material: material(path.to_owned()) }])
 }
 
+/// An age of version 1.3 or newer: older ones know no post-quantum keys.
+fn age_with_post_quantum() -> Option<PathBuf> {
+    let is_new = |age: &PathBuf| {
+        let version = String::from_utf8(Command::new(age).arg("--version").output().unwrap().stdout).unwrap();
+        let mut numbers = version.trim().trim_start_matches('v').split('.').map_while(|number| number.parse::<u32>().ok());
+        (numbers.next(), numbers.next()) >= (Some(1), Some(3))
+    };
+    peer("age 1.3 or newer", which::which("age").ok().filter(is_new))
+}
+
 fn native(folder: &Path) -> Pair {
-    let identity = generate_identity();
+    pair(folder, &generate_identity())
+}
+
+fn post_quantum(folder: &Path) -> Pair {
+    pair(folder, &generate_post_quantum_identity().unwrap())
+}
+
+fn pair(folder: &Path, identity: &NewIdentity) -> Pair {
     let identity_file = folder.join("keys.txt");
     fs::write(&identity_file, identity.to_key_file(OffsetDateTime::UNIX_EPOCH).expose()).unwrap();
     let keyring = keyring(&identity_file, |path| Material::File { path, optional: false });
-    Pair { recipient: identity.recipient, identity_file, keyring }
+    Pair { recipient: identity.recipient.clone(), identity_file, keyring }
 }
 
 fn ssh(name: &str) -> Pair {
@@ -89,6 +108,32 @@ fn x25519_goes_both_ways() {
 }
 
 #[test]
+fn post_quantum_goes_both_ways() {
+    let Some(age) = age_with_post_quantum() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..8 {
+        let pair = post_quantum(folder.path());
+        age_opens_ours(&age, &pair);
+        we_open_ages(&age, &pair);
+    }
+}
+
+#[test]
+fn a_post_quantum_identity_of_ours_has_the_recipient_that_age_gives_it_and_theirs_is_read_by_us() {
+    let Some(age) = age_with_post_quantum() else { return };
+    let keygen = age.with_file_name("age-keygen");
+    let folder = tempfile::tempdir().unwrap();
+    let ours = post_quantum(folder.path());
+    let told = run(&keygen, &["-y", ours.identity_file.to_str().unwrap()], b"");
+    assert_eq!(String::from_utf8(told).unwrap().trim(), ours.recipient);
+    let theirs = folder.path().join("theirs.txt");
+    run(&keygen, &["-pq", "-o", theirs.to_str().unwrap()], b"");
+    let told = run(&keygen, &["-y", theirs.to_str().unwrap()], b"");
+    let held = keyring(&theirs, |path| Material::File { path, optional: false });
+    assert_eq!(held.recipients()[0].1, String::from_utf8(told).unwrap().trim());
+}
+
+#[test]
 fn ssh_ed25519_goes_both_ways() {
     let Some(age) = age() else { return };
     let pair = ssh("ed25519");
@@ -119,4 +164,44 @@ fn several_recipients_in_one_file_open_for_each() {
     for pair in &pairs {
         assert_eq!(key.unwrap_data_key(&pair.keyring).unwrap().expose(), PAYLOAD, "{}", pair.recipient);
     }
+}
+
+/// Whole files: written by us and read by sops, written by sops and read by us, and changed by each after the other.
+fn sops_and_we_read_each_other(sops: &Sops, pair: &Pair) {
+    let variable = if pair.recipient.starts_with("age1") { "SOPS_AGE_KEY_FILE" } else { "SOPS_AGE_SSH_PRIVATE_KEY_FILE" };
+    let with_sops = |arguments: &[&str]| {
+        let mut command = sops.command(arguments);
+        let output = command.env_remove("SOPS_AGE_KEY").env(variable, &pair.identity_file).output().unwrap();
+        assert!(output.status.success(), "sops {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let sandbox = Sandbox::empty();
+    let with_us = |arguments: &[&str]| {
+        let output = sandbox.dotsops(arguments).env(variable, &pair.identity_file).output().unwrap();
+        assert!(output.status.success(), "dotsops {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let plaintext = "DATABASE_URL=postgresql://db.example.org/shop\nEMPTY=\n";
+
+    sandbox.write("plain.env", plaintext);
+    let ours = sops.folder().join("ours.env");
+    with_us(&["encrypt", "--age", &pair.recipient, "-o", ours.to_str().unwrap(), "plain.env"]);
+    assert_eq!(with_sops(&["decrypt", "ours.env"]), plaintext.as_bytes(), "{}", pair.recipient);
+    with_sops(&["set", "ours.env", "[\"ADDED\"]", "\"by sops\""]);
+    assert_eq!(with_us(&["decrypt", ours.to_str().unwrap()]), format!("{plaintext}ADDED=by sops\n").as_bytes());
+
+    let theirs = sops.folder().join("theirs.env");
+    fs::write(&theirs, plaintext).unwrap();
+    with_sops(&["encrypt", "-i", "--age", &pair.recipient, "theirs.env"]);
+    assert_eq!(with_us(&["decrypt", theirs.to_str().unwrap()]), plaintext.as_bytes(), "{}", pair.recipient);
+}
+
+#[test]
+fn whole_files_go_between_sops_and_us_for_every_kind_of_key() {
+    let Some(sops) = Sops::find() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for pair in [native(folder.path()), ssh("ed25519"), ssh("rsa_2048"), ssh("rsa_3072")] {
+        sops_and_we_read_each_other(&sops.another(), &pair);
+    }
+    sops_and_we_read_each_other(&sops, &post_quantum(folder.path()));
 }
