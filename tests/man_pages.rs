@@ -1,7 +1,9 @@
-//! `man/` is what the command line's definition makes of it: one page for the program and one for each command.
+//! `man/` is what `dotsops man` prints: one page for the program and one for each command.
 
 use std::collections::BTreeMap;
 use std::fs;
+
+use crate::support::sandbox::Sandbox;
 
 #[test]
 fn man_pages_say_what_the_command_line_says() {
@@ -22,22 +24,17 @@ fn man_pages_say_what_the_command_line_says() {
     assert!(stale.is_empty(), "stale: {stale:?}; `DOTSOPS_UPDATE_MAN=1 cargo test man_pages` writes them anew");
 }
 
+/// What `dotsops man` prints, for the program and for each command.
 fn pages() -> BTreeMap<String, String> {
-    // Wrapping is the reader's, and the program's name is part of each command's.
-    let mut program = dotsops::cli::definition().disable_help_flag(true).disable_version_flag(true);
-    program.build();
-    let mut pages = BTreeMap::from([("dotsops.1".to_owned(), page(program.clone()))]);
-    for command in program.get_subcommands().filter(|command| command.get_name() != "help") {
-        let name = format!("dotsops-{}", command.get_name());
-        let command = command.clone().display_name(&name).bin_name(format!("dotsops {}", command.get_name()));
-        pages.insert(format!("{name}.1"), page(command));
+    let sandbox = Sandbox::empty();
+    let page = |arguments: &[&str]| {
+        let printed = sandbox.run(arguments);
+        assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{arguments:?}");
+        printed.stdout
+    };
+    let mut pages = BTreeMap::from([("dotsops.1".to_owned(), page(&["man"]))]);
+    for command in dotsops::cli::definition().get_subcommands().map(|command| command.get_name().to_owned()) {
+        pages.insert(format!("dotsops-{command}.1"), page(&["man", &command]));
     }
     pages
-}
-
-fn page(command: clap::Command) -> String {
-    let mut text = Vec::new();
-    // No date: a page is as old as the definition.
-    clap_mangen::Man::new(command).manual("dotsops").render(&mut text).unwrap();
-    String::from_utf8(text).unwrap()
 }

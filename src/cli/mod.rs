@@ -83,6 +83,8 @@ enum Command {
     Encrypt(commands::encrypt::Arguments),
     Decrypt(commands::decrypt::Arguments),
     Keys(commands::keys::Arguments),
+    Filestatus(commands::filestatus::Arguments),
+    Man(commands::man::Arguments),
 }
 
 /// What every command is given.
@@ -159,6 +161,8 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         Command::Encrypt(arguments) => commands::encrypt::run(arguments, &surroundings),
         Command::Decrypt(arguments) => commands::decrypt::run(arguments, &surroundings),
         Command::Keys(arguments) => commands::keys::run(arguments, &surroundings),
+        Command::Filestatus(arguments) => commands::filestatus::run(arguments, &surroundings),
+        Command::Man(arguments) => commands::man::run(arguments, &surroundings),
     };
     outcome.unwrap_or_else(|failure| {
         if failure.reader_gone {

@@ -65,6 +65,8 @@ fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             (rows, true)
         }
         "keys" => (each(&["keys", "FILE"]), false),
+        "filestatus" => (each(&["filestatus", "FILE"]), false),
+        "man" => (vec![vec!["man"], vec!["man", "exec"], vec!["man", "nonsense"]], false),
         verb => panic!("`{verb}` has no row: add its command lines to this table"),
     }
 }

@@ -9,6 +9,7 @@ pub mod examples;
 pub mod exec;
 pub mod exec_peers;
 pub mod exec_values;
+pub mod filestatus;
 pub mod help;
 pub mod hygiene;
 pub mod init;

@@ -4,9 +4,11 @@ pub mod decrypt;
 pub mod edit;
 pub mod encrypt;
 pub mod exec;
+pub mod filestatus;
 pub mod init;
 pub mod keygen;
 pub mod keys;
+pub mod man;
 mod selection;
 
 use std::io;
