@@ -413,6 +413,9 @@ impl Failure {
             ExecError::OpenOverride { name, .. } => Self::of(ExitCode::Refused, error)
                 .because("anybody can add such a line unnoticed")
                 .hint(format!("if that is meant: --allow {name}")),
+            ExecError::NoSuchName { .. } => {
+                Self::of(ExitCode::Usage, error).hint("`dotsops keys` lists the names; in a pattern only `*` stands for others")
+            }
             ExecError::Refused { path, line, name, reason } => {
                 let shown = path.display();
                 let place = match name.is_empty() {

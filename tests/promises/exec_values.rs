@@ -31,20 +31,20 @@ fn encrypted_but(sandbox: &Sandbox, name: &str, plaintext: &[u8], clear: &str) -
 }
 
 /// Puts a line into an encrypted file, as anybody could; before the line that begins with `before`.
-fn put_in(sandbox: &Sandbox, name: &str, line: &str, before: &str) {
+pub(super) fn put_in(sandbox: &Sandbox, name: &str, line: &str, before: &str) {
     let text = sandbox.read(name);
     let at = text.find(&format!("\n{before}")).map_or(0, |at| at + 1);
     sandbox.write(name, format!("{}{line}\n{}", &text[..at], &text[at..]));
 }
 
 /// What a program finds in its environment besides HOME, PATH and TMPDIR, how it ended and what was said.
-struct Found {
-    code: i32,
-    values: BTreeMap<String, String>,
-    said: String,
+pub(super) struct Found {
+    pub(super) code: i32,
+    pub(super) values: BTreeMap<String, String>,
+    pub(super) said: String,
 }
 
-fn run(command: &mut Command) -> Found {
+pub(super) fn run(command: &mut Command) -> Found {
     let output = without_terminal(command).output().unwrap();
     let printed = output.stdout.split(|byte| *byte == 0).filter(|entry| !entry.is_empty());
     let values = printed.map(|entry| {
@@ -56,17 +56,17 @@ fn run(command: &mut Command) -> Found {
     Found { code: ended.code, values, said: ended.stderr }
 }
 
-fn exec_command(sandbox: &Sandbox, options: &[&str]) -> Command {
+pub(super) fn exec_command(sandbox: &Sandbox, options: &[&str]) -> Command {
     let mut command = sandbox.dotsops(["exec"]);
     command.args(options).args(["--", "env", "-0"]);
     command
 }
 
-fn exec(sandbox: &Sandbox, options: &[&str]) -> Found {
+pub(super) fn exec(sandbox: &Sandbox, options: &[&str]) -> Found {
     run(&mut exec_command(sandbox, options))
 }
 
-fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(super) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 

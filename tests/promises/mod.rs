@@ -7,6 +7,7 @@ pub mod edit;
 pub mod encrypt;
 pub mod examples;
 pub mod exec;
+pub mod exec_names;
 pub mod exec_peers;
 pub mod exec_values;
 pub mod filestatus;

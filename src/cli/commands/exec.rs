@@ -10,7 +10,8 @@ use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
-use crate::ops::exec::{self, Options};
+use crate::ops::exec::policy::{glob_matches, holds_key};
+use crate::ops::exec::{self, Names, Options};
 use crate::secret::SecretBytes;
 use crate::sys::process::{self, Program};
 
@@ -24,10 +25,14 @@ use crate::sys::process::{self, Program};
 /// --allow. A line that is empty or not encrypted can be added by anybody who can change the file, so one with such a name, or one
 /// that would replace another line, is refused.
 ///
+/// --only, --except and --prefix choose and name what is passed, after everything has been read and interpolated: a value may
+/// refer to one that is not passed. In a GLOB `*` stands for any text, so quote it.
+///
 /// Exit codes before it runs: 125 if dotsops fails or refuses, 126 if the program cannot be run, 127 if there is none.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  dotsops exec -- sh -c 'echo \"$DATABASE_URL\"'\n  dotsops exec -- jupyter lab\n  \
-                  dotsops exec -f base.env -f prod.env -- ./serve --port 8000")]
+                  dotsops exec -f base.env -f prod.env -- ./serve --port 8000\n  \
+                  dotsops exec --pristine --keep PATH HOME 'LC_*' --only 'DB_*' -- ./migrate")]
 pub struct Arguments {
     /// A file to take values from; of several the later ones win. Without it the nearest secrets.env or encrypted .env
     #[arg(long = "file", short = 'f', value_name = "FILE")]
@@ -40,6 +45,26 @@ pub struct Arguments {
     /// Leave variables alone that are set already
     #[arg(long)]
     keep_existing: bool,
+
+    /// Pass only the values whose names match; each GLOB must match one
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    only: Vec<String>,
+
+    /// Leave out the values whose names match
+    #[arg(long, value_name = "GLOB", num_args = 1..)]
+    except: Vec<String>,
+
+    /// Put PREFIX before each name that is passed
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true, value_parser = prefix)]
+    prefix: String,
+
+    /// Let the program inherit no variables, but for those of --keep
+    #[arg(long)]
+    pristine: bool,
+
+    /// With --pristine: inherit the variables whose names match all the same
+    #[arg(long, value_name = "NAME", num_args = 1.., requires = "pristine")]
+    keep: Vec<String>,
 
     /// Pass NAME although it makes programs load code, such as PYTHONPATH (repeatable)
     #[arg(long, value_name = "NAME")]
@@ -72,13 +97,15 @@ fn become_program(arguments: Arguments, surroundings: &Surroundings) -> Result<E
         false => arguments.files,
     };
     let keyring = environment.keyring();
+    let is_kept = |name: &str| !arguments.pristine || arguments.keep.iter().any(|kept| glob_matches(kept, name));
     let options = Options {
         literal: arguments.literal,
         keep_existing: arguments.keep_existing,
         plaintext_allowed,
+        names: Names::new(&arguments.only, &arguments.except, &arguments.prefix),
         allow: &arguments.allow,
-        inherited: &|name| environment.value(name),
-        is_inherited: &|name| environment.is_set(OsStr::from_bytes(name)),
+        inherited: &|name| environment.value(name).filter(|_| is_kept(name)),
+        is_inherited: &|name| is_kept(&String::from_utf8_lossy(name)) && environment.is_set(OsStr::from_bytes(name)),
         ask: &|path: &Path, name: &str| {
             ask(&format!("{}: `{name}` makes programs load code. Pass it on?", path.display())) == Answer::Yes
         },
@@ -88,10 +115,20 @@ fn become_program(arguments: Arguments, surroundings: &Surroundings) -> Result<E
 
     let mut variables: Vec<(OsString, SecretBytes)> = environment.inherited(arguments.keep_keys);
     let given: HashSet<&[u8]> = made.variables.iter().map(|variable| variable.name.as_slice()).collect();
+    let is_own_key = |name: &OsStr| arguments.keep_keys && holds_key(name);
+    variables.retain(|(name, _)| is_own_key(name) || is_kept(&name.to_string_lossy()));
     variables.retain(|(name, _)| !given.contains(name.as_bytes()));
     variables.extend(made.variables.into_iter().map(|variable| (OsString::from_vec(variable.name), variable.value)));
     drop(keyring);
     let program = Program { path: &program, argv0: name, arguments: words, environment: &variables };
     program.check_size().map_err(|error| Failure::too_large(name, &error))?;
     Err(Failure::cannot_run(name, &program.replace_self()))
+}
+
+/// What can stand before a name.
+fn prefix(text: &str) -> Result<String, &'static str> {
+    match text.contains('=') {
+        true => Err("no name can hold a `=`"),
+        false => Ok(text.to_owned()),
+    }
 }

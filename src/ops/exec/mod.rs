@@ -3,6 +3,7 @@
 //! Makes the list of variables and nothing else; `sys::process` runs the program with it. No plaintext file, no shell, and no text in
 //! between that would have to be read again. Its one invariant: a line that anybody can add without a key never decides anything.
 
+mod names;
 pub mod policy;
 mod report;
 mod source;
@@ -10,6 +11,7 @@ mod source;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+pub use self::names::Names;
 pub use self::report::{ExecError, Reason, Warning};
 use self::source::Source;
 use crate::keys::keyring::Keyring;
@@ -23,11 +25,14 @@ pub struct Options<'a> {
     pub keep_existing: bool,
     /// Whether a file may be a plaintext: only one that the user named.
     pub plaintext_allowed: bool,
-    /// Names that load code, or that another file or line decides about, and that may be passed all the same.
+    /// Which variables are passed, and under which names.
+    pub names: Names<'a>,
+    /// Names that load code, as the program sees them, or names in a file that another file or line decides about, which may be
+    /// passed all the same.
     pub allow: &'a [String],
-    /// The caller's own environment, for `${NAME}`; what is no text is not there.
+    /// What the program inherits of the caller's environment, for `${NAME}`; what is no text is not there.
     pub inherited: &'a dyn Fn(&str) -> Option<SecretString>,
-    /// Whether the caller's environment has a variable of this name, text or not.
+    /// Whether the program inherits a variable of this name, text or not.
     pub is_inherited: &'a dyn Fn(&[u8]) -> bool,
     /// Asks the user about an encrypted variable whose name loads code; `false` where nobody can be asked.
     pub ask: &'a dyn Fn(&Path, &str) -> bool,
@@ -52,7 +57,7 @@ pub struct Environment {
     pub warnings: Vec<Warning>,
 }
 
-/// Reads `files` in order; later ones win.
+/// Reads `files` in order; later ones win. Everything is read and interpolated, and only then chosen and renamed.
 ///
 /// # Errors
 /// [`ExecError`]: a file cannot be opened, or something in it must not reach a program unnoticed.
@@ -85,6 +90,17 @@ pub fn environment(files: &[PathBuf], keyring: &Keyring, options: &Options) -> R
             *known = variable;
         }
     }
+    if let Some(pattern) = options.names.missing() {
+        return Err(ExecError::NoSuchName { pattern, files: files.to_vec() });
+    }
+    environment.warnings.extend(options.names.without_effect().map(|pattern| Warning::NothingExcepted { pattern }));
+    environment.variables.retain_mut(|variable| match options.names.bytes_passed_as(&variable.name) {
+        Some(name) => {
+            variable.name = name;
+            true
+        }
+        None => false,
+    });
     if options.keep_existing {
         environment.variables.retain(|variable| !(options.is_inherited)(&variable.name));
     }

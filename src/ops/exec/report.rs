@@ -59,6 +59,11 @@ pub enum Warning {
         /// The name it refers to.
         referred: String,
     },
+    /// A pattern of names to leave out that nothing matches.
+    NothingExcepted {
+        /// The pattern.
+        pattern: String,
+    },
 }
 
 impl std::fmt::Display for Warning {
@@ -83,6 +88,7 @@ impl std::fmt::Display for Warning {
                 let path = path.display();
                 write!(f, "{path}: `{name}` refers to `{referred}`, which is empty here; anybody can add an empty line unnoticed")
             }
+            Self::NothingExcepted { pattern } => write!(f, "nothing is left out by `{pattern}`: no name matches it"),
             Self::Redirects { path, name } => {
                 write!(f, "{}: `{name}` chooses a program, host or certificate for what runs with it", path.display())
             }
@@ -169,6 +175,14 @@ pub enum ExecError {
         /// The variable.
         name: String,
     },
+    /// A pattern of names to pass that nothing matches.
+    #[error("no name matches `{pattern}` in {}", shown(files))]
+    NoSuchName {
+        /// The pattern.
+        pattern: String,
+        /// Where it was looked for.
+        files: Vec<PathBuf>,
+    },
     /// Something in it must not reach a program.
     #[error("{}, line {line}: `{name}`: {reason}", path.display())]
     Refused {
@@ -181,4 +195,9 @@ pub enum ExecError {
         /// Why not.
         reason: Reason,
     },
+}
+
+fn shown(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    files.join(", ")
 }

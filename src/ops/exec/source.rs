@@ -13,7 +13,7 @@ use super::{Options, Variable};
 use crate::dialect::interpolation::{Precedence, references};
 use crate::dialect::names::is_portable_name;
 use crate::dialect::scanner::scan;
-use crate::dialect::{self, Reading};
+use crate::dialect::{self, Failed, Reading};
 use crate::document::EncryptedDocument;
 use crate::format::{Format, Syntax, dotenv};
 use crate::keys::keyring::Keyring;
@@ -98,8 +98,13 @@ impl<'a> Source<'a> {
         };
         for (index, item) in tree.first().iter().enumerate() {
             let Item::Entry(key, value) = item else { continue };
-            let text = dotenv::value_text(value).ok_or_else(|| self.refusal(index, &key.to_string(), Reason::NotText))?;
-            let variable = self.checked(index, key.as_bytes().to_vec(), text)?;
+            let passed_as = options.names.passed_as(&key.to_string());
+            let text = match (dotenv::value_text(value), &passed_as) {
+                (Some(text), _) => text,
+                (None, Some(_)) => return Err(self.refusal(index, &key.to_string(), Reason::NotText)),
+                (None, None) => continue,
+            };
+            let variable = self.checked(index, key.as_bytes().to_vec(), text, passed_as.is_some())?;
             let place = *places.entry(key.as_bytes()).or_insert(variables.len());
             match variables.get_mut(place) {
                 Some(known) => *known = variable,
@@ -112,8 +117,11 @@ impl<'a> Source<'a> {
         }
         for (variable, items) in variables.iter_mut().zip(items_of) {
             let name = String::from_utf8_lossy(&variable.name);
-            variable.is_protected = self.check_protection(&name, &items, items.len() > 1, options)?;
-            self.warn_of(&name, items[0], items.len() > 1, warnings);
+            let passed_as = options.names.passed_as(&name);
+            variable.is_protected = self.check_protection(&name, passed_as.as_deref(), &items, items.len() > 1, options)?;
+            if let Some(passed_as) = passed_as {
+                self.warn_of(&name, &passed_as, items[0], items.len() > 1, warnings);
+            }
         }
         Ok(variables)
     }
@@ -132,9 +140,11 @@ impl<'a> Source<'a> {
             Precedence::EnvironmentFirst => (options.inherited)(name).or_else(|| earlier(name)),
         };
         let reading = dialect::read(plaintext.text.expose(), precedence, &lookup);
-        if let Some(failed) = reading.failed.first() {
-            let item = plaintext.item(*failed.lines.start());
-            return Err(self.refusal(item, &self.name_of(item), Reason::Dropped(failed.failure)));
+        for failed in &reading.failed {
+            let items = plaintext.items_of(&failed.lines);
+            if !self.is_left_out(failed, &items, options) {
+                return Err(self.refusal(items[0], &self.name_of(items[0]), Reason::Dropped(failed.failure)));
+            }
         }
         let statements = statements_by_name(&reading);
         self.check_references(&plaintext, &statements, options, warnings)?;
@@ -146,11 +156,18 @@ impl<'a> Source<'a> {
                 self.check_span(&name, &plaintext.items_of(lines), warnings)?;
             }
             let items: Vec<usize> = all.iter().flat_map(|lines| plaintext.items_of(lines)).collect();
-            let is_protected = self.check_protection(&name, &items, all.len() > 1, options)?;
-            self.warn_of(&name, items[0], all.len() > 1, warnings);
+            let passed_as = options.names.passed_as(&name);
+            let is_protected = self.check_protection(&name, passed_as.as_deref(), &items, all.len() > 1, options)?;
+            if let Some(passed_as) = &passed_as {
+                self.warn_of(&name, passed_as, items[0], all.len() > 1, warnings);
+            }
             let item = plaintext.item(*binding.lines.start());
-            let value = binding.value.ok_or_else(|| self.refusal(item, &name, Reason::NoValue))?;
-            variables.push(Variable { is_protected, ..self.checked(item, name.into_bytes(), value.into_bytes())? });
+            let value = match binding.value {
+                Some(value) => value.into_bytes(),
+                None if passed_as.is_none() => continue,
+                None => return Err(self.refusal(item, &name, Reason::NoValue)),
+            };
+            variables.push(Variable { is_protected, ..self.checked(item, name.into_bytes(), value, passed_as.is_some())? });
         }
         Ok(variables)
     }
@@ -181,6 +198,19 @@ impl<'a> Source<'a> {
                 let item = items.get(error.line - 1).copied().unwrap_or(error.line - 1);
                 Err(self.refusal(item, &self.name_of(item), Reason::NotUtf8))
             }
+        }
+    }
+
+    /// Whether nothing that is to be passed can have been meant by a line that python-dotenv drops.
+    fn is_left_out(&self, failed: &Failed, items: &[usize], options: &Options) -> bool {
+        let is_left_out = |name: &str| options.names.passed_as(name).is_none();
+        match (&self.content, &failed.name) {
+            (Content::Plaintext(_), Some(name)) => items.len() == 1 && is_left_out(name),
+            (Content::Plaintext(_), None) => false,
+            (Content::Encrypted { .. }, _) => items.iter().all(|item| match self.item(*item) {
+                Some(Item::Entry(key, _)) => is_left_out(&file::variable_name(key)),
+                _ => false,
+            }),
         }
     }
 
@@ -236,23 +266,34 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// Whether every line of the name is authentic, if it may pass at all.
-    fn check_protection(&self, name: &str, items: &[usize], twice: bool, options: &Options) -> Result<bool, ExecError> {
+    /// Whether every line of the name is authentic, if it may pass at all. What it does is asked of the name it is `passed_as`.
+    fn check_protection(
+        &self,
+        name: &str,
+        passed_as: Option<&str>,
+        items: &[usize],
+        twice: bool,
+        options: &Options,
+    ) -> Result<bool, ExecError> {
         let first = items.first().copied().unwrap_or_default();
         let is_protected = items.iter().all(|item| self.standing(*item) == Standing::Authentic);
         if twice && !is_protected {
             return Err(self.refusal(first, name, Reason::OpenDuplicate));
         }
-        if policy::effect(name) != Effect::LoadsCode {
+        let Some(passed_as) = passed_as.filter(|name| policy::effect(name) == Effect::LoadsCode) else {
             return Ok(is_protected);
-        }
+        };
+        let refusal = |reason| {
+            let name = self.shown_as_passed(first, name, passed_as);
+            ExecError::Refused { path: self.path.to_owned(), line: first + 1, name, reason }
+        };
         if !is_protected {
-            return Err(self.refusal(first, name, Reason::LoadsCodeOpen));
+            return Err(refusal(Reason::LoadsCodeOpen));
         }
-        if options.allow.iter().any(|allowed| allowed == name) || (options.ask)(self.path, name) {
+        if options.allow.iter().any(|allowed| allowed == passed_as) || (options.ask)(self.path, passed_as) {
             return Ok(is_protected);
         }
-        Err(self.refusal(first, name, Reason::LoadsCode))
+        Err(refusal(Reason::LoadsCode))
     }
 
     fn standing(&self, item: usize) -> Standing {
@@ -269,7 +310,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn warn_of(&self, name: &str, item: usize, twice: bool, warnings: &mut Vec<Warning>) {
+    fn warn_of(&self, name: &str, passed_as: &str, item: usize, twice: bool, warnings: &mut Vec<Warning>) {
         let (path, shown) = (self.path.to_owned(), self.shown(item, name));
         if twice {
             warnings.push(Warning::Duplicate { path: path.clone(), name: shown.clone() });
@@ -277,24 +318,25 @@ impl<'a> Source<'a> {
         if let Some(Item::Entry(_, Value::Scalar(Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Time(_)))) =
             self.item(item)
         {
-            warnings.push(Warning::Typed { path: path.clone(), name: shown.clone() });
+            warnings.push(Warning::Typed { path: path.clone(), name: shown });
         }
-        if policy::effect(name) == Effect::Redirects {
-            warnings.push(Warning::Redirects { path, name: shown });
-        } else if !is_identifier(name) {
-            warnings.push(Warning::OddName { path, name: shown });
+        if policy::effect(passed_as) == Effect::Redirects {
+            warnings.push(Warning::Redirects { path, name: self.shown_as_passed(item, name, passed_as) });
+        } else if !is_identifier(passed_as) {
+            warnings.push(Warning::OddName { path, name: self.shown_as_passed(item, name, passed_as) });
         }
     }
 
-    fn checked(&self, item: usize, name: Vec<u8>, value: SecretBytes) -> Result<Variable, ExecError> {
+    /// A variable that a process can hold, or one that `is_passed` to none.
+    fn checked(&self, item: usize, name: Vec<u8>, value: SecretBytes, is_passed: bool) -> Result<Variable, ExecError> {
         let shown = String::from_utf8_lossy(&name);
-        if name.is_empty() {
+        if is_passed && name.is_empty() {
             return Err(self.refusal(item, "", Reason::EmptyName));
         }
-        if name.contains(&b'=') || name.contains(&0) {
+        if is_passed && (name.contains(&b'=') || name.contains(&0)) {
             return Err(self.refusal(item, &shown, Reason::ImpossibleName));
         }
-        if value.expose().contains(&0) {
+        if is_passed && value.expose().contains(&0) {
             return Err(self.refusal(item, &shown, Reason::Nul));
         }
         Ok(Variable { name, value, is_protected: false })
@@ -316,6 +358,14 @@ impl<'a> Source<'a> {
             Some(_) => self.name_of(item),
             None if is_portable_name(name) => name.to_owned(),
             None => String::new(),
+        }
+    }
+
+    /// The same of the name that the program sees. A prefix is the user's own text.
+    fn shown_as_passed(&self, item: usize, name: &str, passed_as: &str) -> String {
+        match self.shown(item, name) {
+            shown if shown.is_empty() => shown,
+            shown => format!("{}{shown}", passed_as.strip_suffix(name).unwrap_or_default()),
         }
     }
 
