@@ -20,11 +20,11 @@ use crate::support::exec_pty::{DEADLINE, without_terminal};
 use crate::support::peers;
 use crate::support::sandbox::Sandbox;
 
-const NONCE: &str = "a nonce that both sides know";
+pub(super) const NONCE: &str = "a nonce that both sides know";
 const TOKEN: &str = "token-of-the-test";
 
 /// Values that look different in each encoding.
-const VALUES: [(&str, &str); 3] = [
+pub(super) const VALUES: [(&str, &str); 3] = [
     ("DATABASE_URL", "postgres://us er:p\"a\\ss&w?ord@host/db-31415926535897932384"),
     ("API_TOKEN", "sk-27182818284590452353602874713526+/="),
     ("PEM", "-----BEGIN X-----\n16180339887498948482045868343656\n-----END X-----\n"),
@@ -41,7 +41,7 @@ fn jupyter_server_kernels_have_the_values_and_nothing_else_does() {
 }
 
 /// The folder that has `jupyter` and its Python.
-fn find_jupyter() -> Option<PathBuf> {
+pub(super) fn find_jupyter() -> Option<PathBuf> {
     let beside = std::env::var_os("DOTSOPS_TEST_PYTHON").and_then(|python| Some(PathBuf::from(python).parent()?.join("jupyter")));
     let jupyter = beside.filter(|jupyter| jupyter.is_file()).or_else(|| which::which("jupyter").ok())?;
     let folder = jupyter.parent()?.to_owned();
@@ -51,21 +51,10 @@ fn find_jupyter() -> Option<PathBuf> {
 fn under_exec(application: &str) {
     let Some(folder) = peers::peer("a Jupyter with a Python beside it", find_jupyter()) else { return };
     let sandbox = Sandbox::with_identity();
-    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    let plaintext: String = VALUES.iter().map(|(name, value)| format!("{name}=\"{}\"\n", quoted(value))).collect();
-    sandbox.encrypted("secrets.env", &plaintext);
-    let settings = json!({
-        "ServerApp": {"ip": "127.0.0.1", "port": free_port(), "open_browser": false, "allow_root": true},
-        "IdentityProvider": {"token": TOKEN},
-    });
-    let configuration = sandbox.home().join(".jupyter");
-    fs::create_dir_all(&configuration).unwrap();
-    fs::write(configuration.join("jupyter_server_config.json"), settings.to_string()).unwrap();
-
-    let server = Server::start(&sandbox, &folder, application);
-    let proofs = probe(&sandbox, &folder, &server.url(&sandbox));
-    let expected: serde_json::Map<String, Value> =
-        VALUES.iter().map(|(name, value)| ((*name).to_owned(), proof(value).into())).collect();
+    sandbox.encrypted("secrets.env", &plaintext(&VALUES));
+    let server = Server::start(&sandbox, &folder, sandbox.dotsops(["exec", "--", "jupyter", application, "--debug"]));
+    let proofs = probe(&sandbox, &folder, json!({"url": server.url(&sandbox)}));
+    let expected = proofs_of(&VALUES);
     assert_eq!(proofs, json!({"before": expected, "after": expected}));
 
     let processes = tree_of(server.child.id());
@@ -106,23 +95,36 @@ fn assert_the_search_finds_what_is_planted(sandbox: &Sandbox) {
     process.wait().unwrap();
 }
 
-/// A Jupyter server under `dotsops exec`.
-struct Server {
+/// A plaintext `.env` with these values.
+pub(super) fn plaintext(values: &[(&str, &str)]) -> String {
+    let quoted = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    values.iter().map(|(name, value)| format!("{name}=\"{}\"\n", quoted(value))).collect()
+}
+
+/// A Jupyter server.
+pub(super) struct Server {
     child: Child,
 }
 
 impl Server {
-    fn start(sandbox: &Sandbox, folder: &Path, application: &str) -> Self {
+    /// Starts `command`, which runs or becomes a server of the Jupyter in `folder`.
+    pub(super) fn start(sandbox: &Sandbox, folder: &Path, mut command: Command) -> Self {
+        let settings = json!({
+            "ServerApp": {"ip": "127.0.0.1", "port": free_port(), "open_browser": false, "allow_root": true},
+            "IdentityProvider": {"token": TOKEN},
+        });
+        let configuration = sandbox.home().join(".jupyter");
+        fs::create_dir_all(&configuration).unwrap();
+        fs::write(configuration.join("jupyter_server_config.json"), settings.to_string()).unwrap();
         let log = File::create(sandbox.root().join("tmp/log")).unwrap();
         let path = std::env::join_paths([folder, Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
-        let mut command = sandbox.dotsops(["exec", "--", "jupyter", application, "--debug"]);
         command.env("PATH", path).env("XDG_RUNTIME_DIR", sandbox.root().join("runtime")).env("PYTHONDONTWRITEBYTECODE", "1");
         command.stdout(log.try_clone().unwrap()).stderr(log);
         Self { child: without_terminal(&mut command).spawn().unwrap() }
     }
 
     /// Where it listens, as it wrote down under the process id that `dotsops` was started with.
-    fn url(&self, sandbox: &Sandbox) -> String {
+    pub(super) fn url(&self, sandbox: &Sandbox) -> String {
         let name = format!(".local/share/jupyter/runtime/jpserver-{}.json", self.child.id());
         let start = Instant::now();
         loop {
@@ -137,7 +139,7 @@ impl Server {
     }
 
     /// Ends it as a service manager would, and waits until it and its kernels are gone.
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         let processes = tree_of(self.child.id());
         self.terminate();
         let start = Instant::now();
@@ -167,17 +169,24 @@ impl Drop for Server {
     }
 }
 
-/// Lets a kernel prove what it has, before and after a restart.
-fn probe(sandbox: &Sandbox, folder: &Path, url: &str) -> Value {
+/// Lets a kernel prove what it has, before and after a restart. `request` is the rest of what the probe is asked.
+pub(super) fn probe(sandbox: &Sandbox, folder: &Path, mut request: Value) -> Value {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/jupyter_probe.py");
     let mut probe = sandbox.program(&folder.join("python3"));
     let mut child = probe.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let names: Vec<&str> = VALUES.iter().map(|(name, _)| *name).collect();
-    let request = json!({"url": url, "token": TOKEN, "names": names, "nonce": NONCE});
+    for (name, value) in [("token", TOKEN.into()), ("names", names.into()), ("nonce", NONCE.into())] {
+        request[name] = value;
+    }
     child.stdin.take().unwrap().write_all(request.to_string().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let log = || fs::read_to_string(sandbox.root().join("tmp/log")).unwrap_or_default();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}\n{}", String::from_utf8_lossy(&output.stderr), log()))
+}
+
+/// What a program that has `values` proves.
+pub(super) fn proofs_of(values: &[(&str, &str)]) -> Value {
+    values.iter().map(|(name, value)| ((*name).to_owned(), Value::from(proof(value)))).collect::<serde_json::Map<_, _>>().into()
 }
 
 /// HMAC-SHA256 of the nonce under a value: HKDF's first half is nothing else.
@@ -215,12 +224,12 @@ fn tree_of(root: u32) -> Vec<u32> {
 
 /// The files below a folder, and which of them hold a value in which form.
 #[derive(Default)]
-struct Searched {
-    files: Vec<String>,
-    found: Vec<String>,
+pub(super) struct Searched {
+    pub(super) files: Vec<String>,
+    pub(super) found: Vec<String>,
 }
 
-fn search(folder: &Path) -> Searched {
+pub(super) fn search(folder: &Path) -> Searched {
     let mut searched = Searched::default();
     // What is gone by now is found when everything has ended, or nowhere.
     for entry in fs::read_dir(folder).into_iter().flatten() {

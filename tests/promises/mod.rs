@@ -19,6 +19,7 @@ pub mod keyless;
 pub mod known_answer;
 pub mod leaks;
 pub mod metadata;
+pub mod notebooks;
 pub mod post_quantum;
 pub mod python_dotenv;
 #[cfg(target_os = "linux")]

@@ -1,12 +1,16 @@
-"""Asks a running Jupyter server for a kernel, and the kernel for a proof that it has certain variables, for tests/promises/jupyter.rs.
+"""Asks a running Jupyter server for a kernel, and the kernel for a proof that it has certain variables, for tests/promises/jupyter.rs
+and tests/promises/notebooks.rs.
 
-Takes one JSON object on stdin: {"url": of the server, "token", "names": [variable, ...], "nonce": text}.
+Takes one JSON object on stdin: {"url": of the server, "token", "names": [variable, ...], "nonce": text}, and, if they matter, "kernel":
+the name of its specification, "replace": [file, by] before the restart, "remove": a file before one more kernel is asked for. In the end a "kernel" is interrupted.
 Answers with {"before": {name: proof}, "after": {name: proof}}, before and after a restart of the kernel; a proof is the HMAC-SHA256 of
-the nonce under the variable's value, in hexadecimal, or null if it is not set. Needs only what Jupyter itself brings.
+the nonce under the variable's value, in hexadecimal, or null if it is not set. An interrupted kernel's answer also has "interrupted":
+the name of the exception. Needs only what Jupyter itself brings.
 """
 
 import asyncio
 import json
+import os
 import sys
 import uuid
 
@@ -22,6 +26,9 @@ print("PROOF" + json.dumps({{
     for name in {names!r}
 }}))
 """
+
+
+SLEEP = "print('SLEEPS', flush=True)\nimport time\ntime.sleep(600)"
 
 
 class Server:
@@ -41,8 +48,8 @@ class Server:
                 await asyncio.sleep(0.05)
 
 
-async def run(server, kernel, code):
-    """Runs code in the kernel and returns what it prints."""
+async def run(server, kernel, code, interrupt_at=None):
+    """Runs code in the kernel and returns what it prints; if it prints `interrupt_at`, interrupts it and returns how it failed."""
     session = uuid.uuid4().hex
     url = server.url.replace("http", "ws", 1) + f"/api/kernels/{kernel}/channels?session_id={session}"
     socket = await websocket_connect(HTTPRequest(url, headers=server.headers))
@@ -58,6 +65,10 @@ async def run(server, kernel, code):
         kind, content = answer["header"]["msg_type"], answer["content"]
         if kind == "stream":
             printed += content["text"]
+            if interrupt_at and interrupt_at in content["text"]:
+                await server.ask("POST", f"/api/kernels/{kernel}/interrupt", "{}")
+        elif kind == "error" and interrupt_at:
+            printed = content["ename"]
         elif kind == "error":
             raise SystemExit("the kernel failed: " + content["ename"])
         replied |= kind == "execute_reply"
@@ -69,14 +80,22 @@ async def run(server, kernel, code):
 async def prove(request):
     server = Server(request["url"], request["token"])
     await server.wait()
-    kernel = (await server.ask("POST", "/api/kernels", "{}"))["id"]
+    body = {"name": request["kernel"]} if "kernel" in request else {}
+    kernel = (await server.ask("POST", "/api/kernels", json.dumps(body)))["id"]
     code = CODE.format(nonce=request["nonce"], names=request["names"])
     proofs = {}
     for when in ["before", "after"]:
         printed = await run(server, kernel, code)
         proofs[when] = json.loads(printed.split("PROOF", 1)[1])
         if when == "before":
+            if "replace" in request:
+                os.replace(request["replace"][1], request["replace"][0])
             await server.ask("POST", f"/api/kernels/{kernel}/restart", "{}")
+    if "kernel" in request:
+        proofs["interrupted"] = await run(server, kernel, SLEEP, interrupt_at="SLEEPS")
+    if "remove" in request:
+        os.remove(request["remove"])
+        await server.ask("POST", "/api/kernels", json.dumps(body))
     return proofs
 
 
