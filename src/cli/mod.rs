@@ -3,6 +3,7 @@
 //! [`run`] is all that `main` calls. Hidden from the library's documentation.
 
 mod commands;
+mod completion;
 mod consent;
 mod environment;
 mod exit_code;
@@ -85,6 +86,7 @@ enum Command {
     Keys(commands::keys::Arguments),
     Filestatus(commands::filestatus::Arguments),
     Man(commands::man::Arguments),
+    Completions(commands::completions::Arguments),
 }
 
 /// What every command is given.
@@ -163,6 +165,7 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         Command::Keys(arguments) => commands::keys::run(arguments, &surroundings),
         Command::Filestatus(arguments) => commands::filestatus::run(arguments, &surroundings),
         Command::Man(arguments) => commands::man::run(arguments, &surroundings),
+        Command::Completions(arguments) => commands::completions::run(arguments, &surroundings),
     };
     outcome.unwrap_or_else(|failure| {
         if failure.reader_gone {

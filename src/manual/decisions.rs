@@ -60,3 +60,10 @@
 //!
 //! With the usual limit of 8 MiB, locking all memory makes an allocation fail after a few MiB, and Rust aborts. So data keys lie in [one
 //! small arena](crate::secret::key_arena) that is locked; everything else secret is wiped as soon as it is dropped.
+//!
+//! # Why own completion scripts on clap's completion engine?
+//!
+//! The engine of `clap_complete` knows where in a line of ours the cursor stands. Its scripts are not used: that for bash puts a name into
+//! the command line unquoted, so that a file called `;rm -rf ~` would run once Enter is pressed, and all of them need an environment
+//! variable that every start of the program would have to look at, that of [`exec`](crate::ops::exec) too. With
+//! `completions SHELL -- …` a shell asks as any other caller does. Names that could drive a terminal are not offered at all.

@@ -67,6 +67,7 @@ fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
         "keys" => (each(&["keys", "FILE"]), false),
         "filestatus" => (each(&["filestatus", "FILE"]), false),
         "man" => (vec![vec!["man"], vec!["man", "exec"], vec!["man", "nonsense"]], false),
+        "completions" => (each(&["completions", "fish", "--", "dotsops", "exec", "-f", "FILE", "--only", ""]), false),
         verb => panic!("`{verb}` has no row: add its command lines to this table"),
     }
 }

@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 pub mod age_interchange;
 pub mod age_vectors;
+pub mod completions;
 pub mod edit;
 pub mod encrypt;
 pub mod examples;

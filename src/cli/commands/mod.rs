@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments, whose doc comments are the help, and `run`.
 
+pub mod completions;
 pub mod decrypt;
 pub mod edit;
 pub mod encrypt;
