@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 use signal_hook::SigId;
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
 
 /// Notes the signals that would end this process, so that it can save and wipe before it ends.
@@ -79,6 +79,14 @@ impl DeathSignals {
         Ok(())
     }
 
+    /// Waits until one of `sources` can be read or a signal comes.
+    pub(super) fn wait_or_any_readable(&self, sources: [BorrowedFd<'_>; 2]) -> io::Result<()> {
+        let [first, second] = sources;
+        wait_readable(&[first, second, self.wake.as_fd()], None)?;
+        self.drain();
+        Ok(())
+    }
+
     /// Waits until `source` can be read or a signal comes.
     pub(super) fn wait_or_readable(&self, source: BorrowedFd<'_>) -> io::Result<()> {
         wait_readable(&[source, self.wake.as_fd()], None)?;
@@ -98,6 +106,70 @@ impl Drop for DeathSignals {
             unregister(registration);
         }
         DEFAULTS.resume();
+    }
+}
+
+/// Notes Ctrl-Z instead of stopping, so that a terminal can be put in order first.
+pub(super) struct StopSignal {
+    wake: UnixStream,
+    noted: Arc<AtomicBool>,
+    registrations: Vec<SigId>,
+}
+
+/// Whether Ctrl-Z stops this process as usual; `None` until it was caught for the first time.
+static STOPS: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+
+impl StopSignal {
+    /// Starts to catch it. It stays ignored if it was when the process started.
+    pub(super) fn catch() -> io::Result<Self> {
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let mut caught = Self { wake, noted: Arc::default(), registrations: Vec::new() };
+        let mut stops = STOPS.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*stops {
+            Some(stops) => stops.store(false, Ordering::SeqCst),
+            None => {
+                let before = Disposition::set(SIGTSTP, Disposition::IGNORE);
+                if before == Disposition::IGNORE {
+                    return Ok(caught);
+                }
+                Disposition::set(SIGTSTP, before);
+                // `signal-hook` never takes its handler off again: with no action left it would swallow the signal.
+                let enabled = Arc::new(AtomicBool::new(false));
+                signal_hook::flag::register_conditional_default(SIGTSTP, Arc::clone(&enabled))?;
+                *stops = Some(enabled);
+            }
+        }
+        caught.registrations.push(signal_hook::flag::register(SIGTSTP, Arc::clone(&caught.noted))?);
+        caught.registrations.push(pipe::register(SIGTSTP, waker)?);
+        Ok(caught)
+    }
+
+    /// Whether it came since the last time this was asked.
+    pub(super) fn take(&self) -> bool {
+        while matches!((&self.wake).read(&mut [0; 64]), Ok(read) if read > 0) {}
+        self.noted.swap(false, Ordering::SeqCst)
+    }
+
+    /// Stops this process, as if it had not been caught; returns when it is continued.
+    pub(super) fn stop(&self) {
+        let _ = emulate_default_handler(SIGTSTP);
+    }
+
+    /// Can be read when it came.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+impl Drop for StopSignal {
+    fn drop(&mut self) {
+        for registration in self.registrations.drain(..) {
+            unregister(registration);
+        }
+        if let Some(stops) = &*STOPS.lock().unwrap_or_else(PoisonError::into_inner) {
+            stops.store(true, Ordering::SeqCst);
+        }
     }
 }
 
