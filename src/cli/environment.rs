@@ -7,7 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use super::prompt::Prompt;
 use crate::keys::keyring::Keyring;
+use crate::keys::outside::Outside;
 use crate::keys::source::{IdentitySource, Material, Origin};
 use crate::ops::exec::policy::holds_key;
 use crate::secret::{SecretBytes, SecretString};
@@ -93,7 +95,7 @@ impl Environment {
         std::env::temp_dir()
     }
 
-    /// All that this user can unwrap with. Nothing is read yet.
+    /// All that this user can unwrap with. Nothing is read, run or asked yet.
     ///
     /// Source: sops-format §5.2; getsops/sops `age/keysource.go`, `loadIdentities`.
     pub fn keyring(&self) -> Keyring {
@@ -102,6 +104,7 @@ impl Environment {
             let origin = Origin::VariableFile { variable: "SOPS_AGE_SSH_PRIVATE_KEY_FILE".into(), path: path.clone() };
             sources.push(IdentitySource { origin, material: Material::SshFile { path, optional: false } });
         }
+        sources.extend(self.command("SOPS_AGE_SSH_PRIVATE_KEY_CMD", true));
         for name in ["id_ed25519", "id_rsa"] {
             if let Some(home) = self.home() {
                 let origin = Origin::File(Path::new("~/.ssh").join(name));
@@ -118,11 +121,19 @@ impl Environment {
             let origin = Origin::VariableFile { variable: "SOPS_AGE_KEY_FILE".into(), path: path.clone() };
             sources.push(IdentitySource { origin, material: Material::File { path, optional: false } });
         }
+        sources.extend(self.command("SOPS_AGE_KEY_CMD", false));
         if let Some(path) = self.key_file() {
             sources
                 .push(IdentitySource { origin: Origin::File(path.clone()), material: Material::File { path, optional: true } });
         }
-        Keyring::new(sources)
+        let outside = Outside { ask: Box::new(Prompt), path: self.path(), hidden: self.key_variables(), ..Outside::default() };
+        Keyring::with_outside(sources, outside)
+    }
+
+    fn command(&self, variable: &str, is_ssh: bool) -> Option<IdentitySource> {
+        // A command that is no text cannot be split into words.
+        let command = self.text(variable)?;
+        Some(IdentitySource { origin: Origin::Variable(variable.into()), material: Material::Command { command, is_ssh } })
     }
 
     /// The editor's command and what it was taken from, in the order of precedence.

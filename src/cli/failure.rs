@@ -12,7 +12,10 @@ use crate::config::{ConfigError, Stranger};
 use crate::document::metadata::MetadataError;
 use crate::document::{DecryptError, EncryptError as DocumentError, NotADocument, OpenError};
 use crate::format::{EmitError, ParseError};
+use crate::keys::age::identity::IdentityProblem;
+use crate::keys::age::plugin::PluginError;
 use crate::keys::age::recipient::RecipientError;
+use crate::keys::command::CommandError;
 use crate::keys::group::UnlockError;
 use crate::keys::keyring::Keyring;
 use crate::keys::{UnwrapError, WrapError};
@@ -97,6 +100,12 @@ impl Failure {
         Self::new(ExitCode::World, "there is no home folder to keep anything in")
             .because("HOME is not set to an absolute path")
             .hint("set HOME; `keygen -o FILE` needs none")
+    }
+
+    /// `keygen --passphrase` without anybody to ask, or without an answer.
+    pub fn no_passphrase() -> Self {
+        Self::new(ExitCode::Refused, "no passphrase was given, so no identity was made")
+            .hint("--passphrase asks for it twice on the terminal; where there is none, use `dotsops keygen` alone")
     }
 
     /// Too much on standard input.
@@ -219,7 +228,14 @@ impl Failure {
     }
 
     fn wrap(error: &WrapError) -> Self {
-        Self::of(ExitCode::World, error)
+        let failure = Self::of(ExitCode::World, error);
+        match error {
+            WrapError::Plugin { source, .. } => match plugin_hint(source) {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            },
+            _ => failure,
+        }
     }
 
     /// A file that stays shut.
@@ -274,8 +290,14 @@ impl Failure {
             cause.push_str(&format!("; {}{line}: {}", failure.origin, failure.problem));
         }
         let only_others = keys.iter().all(|key| matches!(key.why, UnwrapError::NotSupported(_)));
-        let failure = Self::new(ExitCode::Locked, format!("{what}: none of your identities is a recipient")).because(cause);
+        let untried = identities.iter().find_map(|failure| untried_hint(&failure.problem));
+        let why = match untried {
+            Some(_) => "no identity that could be used opens it",
+            None => "none of your identities is a recipient",
+        };
+        let failure = Self::new(ExitCode::Locked, format!("{what}: {why}")).because(cause);
         match held.first() {
+            _ if untried.is_some() => failure.hint(untried.unwrap_or_default()),
             _ if only_others => failure.hint("this version opens files with age keys only; use sops for this one"),
             None => failure.hint(
                 "`dotsops keygen` makes an identity; then somebody who can read the file adds its public key to \
@@ -544,6 +566,12 @@ impl From<InitError> for Failure {
     }
 }
 
+impl From<age::EncryptError> for Failure {
+    fn from(error: age::EncryptError) -> Self {
+        Self::of(ExitCode::Bug, &error)
+    }
+}
+
 impl From<EmitError> for Failure {
     fn from(error: EmitError) -> Self {
         Self::of(ExitCode::Malformed, &error)
@@ -586,6 +614,38 @@ fn causes(first: Option<&dyn Error>) -> Option<String> {
         next = error.source();
     }
     (!causes.is_empty()).then(|| causes.join(": "))
+}
+
+/// What lets an identity be tried that could not be; `None` if it could.
+fn untried_hint(problem: &IdentityProblem) -> Option<String> {
+    match problem {
+        IdentityProblem::NobodyToAsk => Some(
+            "run it where there is a terminal, or give an identity without a passphrase in SOPS_AGE_KEY or SOPS_AGE_KEY_FILE"
+                .into(),
+        ),
+        IdentityProblem::Declined | IdentityProblem::WrongPassphrase => Some("run it again with the right passphrase".into()),
+        IdentityProblem::TooMuchWork => Some(
+            "`age -d` opens the file where there is enough memory; `age -p` or `ssh-keygen -p` protects it with less work".into(),
+        ),
+        IdentityProblem::Command(CommandError::Quotes | CommandError::Program { .. }) => {
+            Some("correct the variable: it is split into words as by a shell, but no shell runs it".into())
+        }
+        IdentityProblem::Command(_) => Some("run that command yourself to see what it says".into()),
+        IdentityProblem::Plugin(error) => {
+            Some(plugin_hint(error).unwrap_or("run it again, and do what the plugin asks for".into()))
+        }
+        _ => None,
+    }
+}
+
+fn plugin_hint(error: &PluginError) -> Option<String> {
+    match error {
+        PluginError::Missing { plugin } => {
+            Some(format!("install age-plugin-{plugin} into a folder of your PATH (an absolute one: others do not count)"))
+        }
+        PluginError::NobodyToAsk { .. } => Some("run it where there is a terminal".into()),
+        _ => None,
+    }
 }
 
 fn recipient_hint(error: &RecipientError) -> &'static str {

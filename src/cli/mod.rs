@@ -9,6 +9,7 @@ mod environment;
 mod exit_code;
 mod failure;
 mod output;
+mod prompt;
 mod usage;
 
 use std::ffi::OsString;
@@ -36,10 +37,13 @@ directory up to the root of the repository.
 
 Identities, from all of these places together:
   SOPS_AGE_SSH_PRIVATE_KEY_FILE      the path of an SSH private key
-  ~/.ssh/id_ed25519, ~/.ssh/id_rsa   SSH private keys without a passphrase
-  SOPS_AGE_KEY                       identities (AGE-SECRET-KEY-1…)
+  SOPS_AGE_SSH_PRIVATE_KEY_CMD       a command that prints one
+  ~/.ssh/id_ed25519, ~/.ssh/id_rsa   SSH private keys
+  SOPS_AGE_KEY                       identities (AGE-SECRET-KEY-1…, AGE-PLUGIN-…)
   SOPS_AGE_KEY_FILE                  the path of a file of identities
+  SOPS_AGE_KEY_CMD                   a command that prints identities; it is told SOPS_AGE_RECIPIENT
   ~/.config/sops/age/keys.txt        where `dotsops keygen` puts them
+  A command is run, then a passphrase asked for, then a plugin run, only if nothing before it opens the file. Commands are split into words as by a shell, but no shell runs them.
 
 Exit codes:
   0   done, or nothing to do

@@ -10,6 +10,8 @@ pub mod generate;
 pub mod header;
 pub mod identity;
 pub(super) mod identity_file;
+pub mod locked_file;
+pub mod plugin;
 mod post_quantum;
 pub mod recipient;
 pub mod router;
@@ -22,10 +24,11 @@ use std::iter;
 use ::age::{DecryptError, Decryptor, EncryptError, Encryptor};
 
 use crate::keys::age::header::{HeaderError, HeaderFirst};
-use crate::keys::age::recipient::{Recipient, RecipientError};
+use crate::keys::age::recipient::{EncryptFailure, Recipient, RecipientError};
 use crate::keys::age::router::Router;
 use crate::keys::fields::{EntryError, Fields};
 use crate::keys::keyring::Keyring;
+use crate::keys::step::Step;
 use crate::keys::{Kind, MasterKey, UnwrapError, WrapError, shown};
 use crate::secret::SecretBytes;
 use crate::tree::Mapping;
@@ -71,22 +74,33 @@ impl MasterKey for AgeKey {
         self.fields.text("recipient")
     }
 
-    fn wrap_data_key(&mut self, payload: &SecretBytes) -> Result<(), WrapError> {
+    fn wrap_data_key(&mut self, payload: &SecretBytes, keyring: &Keyring) -> Result<(), WrapError> {
         let named = || shown(self.recipient()).to_owned();
         let recipient =
             Recipient::parse(self.recipient()).map_err(|source| WrapError::Recipient { recipient: named(), source })?;
         let file =
-            encrypt(&recipient, payload).map_err(|source| WrapError::Age { recipient: named(), source: Box::new(source) })?;
+            recipient.encrypt(keyring.outside(), |recipient| encrypt(recipient, payload)).map_err(|failure| match failure {
+                EncryptFailure::Plugin(source) => WrapError::Plugin { recipient: named(), source },
+                EncryptFailure::Age(source) => WrapError::Age { recipient: named(), source: Box::new(source) },
+            })?;
         self.fields.set_text("enc", armor::encode(&file));
         Ok(())
     }
 
-    fn unwrap_data_key(&self, keyring: &Keyring) -> Result<SecretBytes, UnwrapError> {
+    fn unwrap_data_key(&self, keyring: &Keyring, step: Step<'_>) -> Result<SecretBytes, UnwrapError> {
         let armored = self.fields.text("enc");
         if armored.is_empty() {
             return Err(UnwrapError::NothingWrapped);
         }
-        open(&armor::decode(armored)?, keyring, MAX_PAYLOAD)
+        let file = armor::decode(armored)?;
+        if matches!(step, Step::LockedFile { .. }) {
+            // Nobody is asked for the passphrase of an identity that the file cannot be for.
+            header::check(&file)?;
+            if header::stanzas(&file).all(is_not_for_age_identities) {
+                return Err(UnwrapError::NoMatch(Vec::new()));
+            }
+        }
+        open(&file, keyring, step, MAX_PAYLOAD)
     }
 
     fn to_fields(&self) -> Mapping {
@@ -94,16 +108,16 @@ impl MasterKey for AgeKey {
     }
 }
 
-/// Opens an age file, unarmored, with whatever in `keyring` opens it, if its payload has no more than `limit` bytes.
+/// Opens an age file, unarmored, with whatever `keyring` has for `step`, if its payload has no more than `limit` bytes.
 ///
 /// # Errors
 /// [`UnwrapError`]. Nothing of a payload comes out before all of it was checked.
-pub fn open(file: &[u8], keyring: &Keyring, limit: usize) -> Result<SecretBytes, UnwrapError> {
-    let identities = keyring.identities();
+pub fn open(file: &[u8], keyring: &Keyring, step: Step<'_>, limit: usize) -> Result<SecretBytes, UnwrapError> {
+    let identities = keyring.identities(step);
     if identities.is_empty() {
         return Err(UnwrapError::NoIdentities);
     }
-    let router = Router::over(identities);
+    let router = Router::over(&identities, keyring);
     open_with(file, &router, limit).map_err(|error| match error {
         UnwrapError::NoMatch(_) => UnwrapError::NoMatch(router.into_attempts()),
         error => error,
@@ -140,8 +154,14 @@ pub fn open_with(file: &[u8], identity: &dyn ::age::Identity, limit: usize) -> R
     Ok(payload)
 }
 
-fn encrypt(recipient: &Recipient, payload: &SecretBytes) -> Result<Vec<u8>, EncryptError> {
-    let encryptor = Encryptor::with_recipients(iter::once(recipient.as_age()))?;
+/// Whether a stanza is for an SSH key or a passphrase, or for nobody: grease.
+fn is_not_for_age_identities(stanza: &[u8]) -> bool {
+    let tag = stanza.split(|byte| *byte == b' ').next().unwrap_or_default();
+    [b"ssh-ed25519".as_slice(), b"ssh-rsa", b"scrypt"].contains(&tag) || tag.ends_with(b"-grease")
+}
+
+fn encrypt(recipient: &dyn ::age::Recipient, payload: &SecretBytes) -> Result<Vec<u8>, EncryptError> {
+    let encryptor = Encryptor::with_recipients(iter::once(recipient))?;
     let mut file = Vec::new();
     let mut writer = encryptor.wrap_output(&mut file)?;
     writer.write_all(payload.expose())?;

@@ -7,6 +7,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::keys::fields::{EntryError, Fields};
 use crate::keys::keyring::Keyring;
+use crate::keys::step::Step;
 use crate::keys::{Kind, MasterKey, UnwrapError, WrapError, shown};
 use crate::secret::SecretBytes;
 use crate::tree::Mapping;
@@ -41,11 +42,11 @@ impl MasterKey for ForeignKey {
         &self.recipient
     }
 
-    fn wrap_data_key(&mut self, _payload: &SecretBytes) -> Result<(), WrapError> {
+    fn wrap_data_key(&mut self, _payload: &SecretBytes, _keyring: &Keyring) -> Result<(), WrapError> {
         Err(WrapError::NotSupported { kind: self.kind, recipient: shown(&self.recipient).to_owned() })
     }
 
-    fn unwrap_data_key(&self, _keyring: &Keyring) -> Result<SecretBytes, UnwrapError> {
+    fn unwrap_data_key(&self, _keyring: &Keyring, _step: Step<'_>) -> Result<SecretBytes, UnwrapError> {
         Err(UnwrapError::NotSupported(self.kind))
     }
 
@@ -188,9 +189,9 @@ mod tests {
     #[test]
     fn a_foreign_key_neither_wraps_nor_unwraps_and_says_so() {
         let mut key = ForeignKey::from_fields(Kind::Pgp, &mapping(&[("fp", "AB"), CREATED])).unwrap();
-        let unwrapped = key.unwrap_data_key(&Keyring::new(Vec::new())).err().unwrap();
+        let unwrapped = key.unwrap_data_key(&Keyring::new(Vec::new()), Step::OtherKinds).err().unwrap();
         assert_eq!(unwrapped.to_string(), "PGP keys are not supported yet by this version; the entry is kept");
-        let wrapped = key.wrap_data_key(&SecretBytes::copy_of(&[7; 32])).err().unwrap();
+        let wrapped = key.wrap_data_key(&SecretBytes::copy_of(&[7; 32]), &Keyring::new(Vec::new())).err().unwrap();
         assert_eq!(wrapped.to_string(), "PGP keys are not supported yet by this version; the entry for AB was left as it was");
     }
 }

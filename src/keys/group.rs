@@ -1,10 +1,10 @@
 //! Key groups: which of a file's master keys is asked for the data key, and in which order.
 //!
-//! Knows sops's decryption order. With one group, any key of it opens the file. With several, each opens a Shamir share; this version
-//! refuses those. Its one invariant: when no key opens, the error says for each why.
+//! Knows sops's decryption order; among age keys the [`Step`]s count. With one group, any key of it opens the file. With several, each
+//! opens a Shamir share; this version refuses those. Its one invariant: when no key opens, the error says for each why.
 
-use crate::keys::age::recipient::is_same;
 use crate::keys::keyring::{IdentityFailure, Keyring};
+use crate::keys::step::Step;
 use crate::keys::{Kind, MasterKey, UnwrapError, WrapError, shown};
 use crate::secret::{DataKey, SecretBytes};
 
@@ -22,7 +22,7 @@ pub struct KeyGroup {
 
 /// Unwraps the data key with the first key that gives it.
 ///
-/// Loads the keyring's identities only if there is an age key to try.
+/// Loads the keyring's identities only if there is an age key to try, and each only if no cheaper one opens any of the keys.
 ///
 /// # Errors
 /// [`UnlockError::Locked`] with a reason for each key, if none does.
@@ -35,26 +35,70 @@ pub fn unwrap_data_key(groups: &[KeyGroup], threshold: u32, keyring: &Keyring) -
         [group] => group,
         _ => return Err(UnlockError::KeyGroups { groups: groups.len(), threshold }),
     };
-    let mut failures = Vec::new();
-    for key in in_order(group, keyring) {
-        let why = match key.unwrap_data_key(keyring).map(|payload| DataKey::from_slice(payload.expose())) {
-            Ok(Some(data_key)) => return Ok(data_key),
-            Ok(None) => UnwrapError::PayloadLength,
-            Err(why) => why,
-        };
-        failures.push(KeyFailure { kind: key.kind(), recipient: shown(key.recipient()).to_owned(), why });
+    let mut trials: Vec<Trial> = group.keys.iter().map(|key| Trial { key: &**key, failure: None }).collect();
+    for step in keyring.steps(&age_recipients(group)) {
+        if let Some(data_key) = open_in(step, &mut trials, keyring, |payload| DataKey::from_slice(payload.expose())) {
+            return Ok(data_key);
+        }
     }
-    let identities = if has_age_key(group) { keyring.failures().to_vec() } else { Vec::new() };
-    Err(UnlockError::Locked { keys: failures, identities })
+    in_order(&mut trials, keyring);
+    let identities = if age_recipients(group).is_empty() { Vec::new() } else { keyring.failures() };
+    Err(UnlockError::Locked { keys: trials.into_iter().map(Trial::into_failure).collect(), identities })
 }
 
-/// Wraps `data_key` for every key of every group.
+/// One key, and what came of trying it so far.
+struct Trial<'a> {
+    key: &'a dyn MasterKey,
+    failure: Option<UnwrapError>,
+}
+
+/// Takes one step with each of `trials`, until one gives a payload that `accept` takes.
+fn open_in<T>(
+    step: Step<'_>,
+    trials: &mut [Trial<'_>],
+    keyring: &Keyring,
+    accept: impl Fn(&SecretBytes) -> Option<T>,
+) -> Option<T> {
+    in_order(trials, keyring);
+    for trial in trials.iter_mut().filter(|trial| step.is_for(trial.key.kind()) && !trial.is_over()) {
+        match trial.key.unwrap_data_key(keyring, step) {
+            Ok(payload) => match accept(&payload) {
+                Some(accepted) => return Some(accepted),
+                None => trial.note(UnwrapError::PayloadLength),
+            },
+            Err(why) => trial.note(why),
+        }
+    }
+    None
+}
+
+impl Trial<'_> {
+    /// Whether another identity could not change what came of it.
+    fn is_over(&self) -> bool {
+        !matches!(self.failure, None | Some(UnwrapError::NoMatch(_) | UnwrapError::NoIdentities))
+    }
+
+    fn note(&mut self, why: UnwrapError) {
+        match (&mut self.failure, why) {
+            (Some(UnwrapError::NoMatch(earlier)), UnwrapError::NoMatch(more)) => earlier.extend(more),
+            (Some(UnwrapError::NoMatch(_)), UnwrapError::NoIdentities) => {}
+            (failure, why) => *failure = Some(why),
+        }
+    }
+
+    fn into_failure(self) -> KeyFailure {
+        let why = self.failure.unwrap_or(UnwrapError::NoIdentities);
+        KeyFailure { kind: self.key.kind(), recipient: shown(self.key.recipient()).to_owned(), why }
+    }
+}
+
+/// Wraps `data_key` for every key of every group, with what the user may run for that.
 ///
 /// # Errors
 /// [`WrapError`] of the first key that fails. The keys before it have been wrapped anew by then: the groups are to be dropped.
 ///
 /// Source: getsops/sops `sops.go`, `UpdateMasterKeysWithKeyServices`.
-pub fn wrap_for_all(groups: &mut [KeyGroup], data_key: &DataKey) -> Result<(), WrapError> {
+pub fn wrap_for_all(groups: &mut [KeyGroup], data_key: &DataKey, keyring: &Keyring) -> Result<(), WrapError> {
     if let Some(empty) = groups.iter().position(|group| group.keys.is_empty()) {
         return Err(WrapError::EmptyGroup(empty));
     }
@@ -64,25 +108,29 @@ pub fn wrap_for_all(groups: &mut [KeyGroup], data_key: &DataKey) -> Result<(), W
         _ => return Err(WrapError::KeyGroups(groups.len())),
     };
     let payload = SecretBytes::copy_of(data_key.expose());
-    group.keys.iter_mut().try_for_each(|key| key.wrap_data_key(&payload))
+    group.keys.iter_mut().try_for_each(|key| key.wrap_data_key(&payload, keyring))
 }
 
-/// The keys by [`DECRYPTION_ORDER`], otherwise as they stand; among the age keys, those first whose recipient says that they are ours.
-/// The recipient is not authenticated, so it is a hint for the order and nothing more.
-fn in_order<'a>(group: &'a KeyGroup, keyring: &Keyring) -> Vec<&'a dyn MasterKey> {
+/// Sorts by [`DECRYPTION_ORDER`], otherwise leaves the keys as they stand; among the age keys, those first whose recipient says that they
+/// are ours. The recipient is not authenticated, so it is a hint for the order and nothing more.
+fn in_order(trials: &mut [Trial<'_>], keyring: &Keyring) {
+    let is_ours = |key: &dyn MasterKey| key.kind() == Kind::Age && keyring.seems_mine(key.recipient());
     let rank = |key: &dyn MasterKey| {
         let kind = DECRYPTION_ORDER.iter().position(|kind| *kind == key.kind()).unwrap_or(DECRYPTION_ORDER.len());
-        let is_ours = key.kind() == Kind::Age
-            && keyring.identities().iter().any(|held| is_same(held.identity.recipient(), key.recipient()));
-        (kind, !is_ours)
+        (kind, !is_ours(key))
     };
-    let mut keys: Vec<&dyn MasterKey> = group.keys.iter().map(|key| &**key).collect();
-    keys.sort_by_cached_key(|key| rank(*key));
-    keys
+    trials.sort_by_cached_key(|trial| rank(trial.key));
 }
 
-fn has_age_key(group: &KeyGroup) -> bool {
-    group.keys.iter().any(|key| key.kind() == Kind::Age)
+/// The recipients of the group's age keys, each once.
+fn age_recipients(group: &KeyGroup) -> Vec<&str> {
+    let mut recipients: Vec<&str> = Vec::new();
+    for key in group.keys.iter().filter(|key| key.kind() == Kind::Age) {
+        if !recipients.contains(&key.recipient()) {
+            recipients.push(key.recipient());
+        }
+    }
+    recipients
 }
 
 /// One key that did not give the data key.

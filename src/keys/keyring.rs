@@ -1,14 +1,21 @@
 //! What this user can unwrap with, and where each identity came from.
 //!
-//! Is told its sources by the caller: it reads no environment variable and knows no default path. Its two invariants: no file is
-//! touched before an identity is needed, and then once; a source that fails never keeps another from being used.
+//! Is told its sources by the caller: it reads no environment variable and knows no default path. Its three invariants: no file is
+//! touched, no program run and nobody asked before a [`Step`] needs it, and then once; a source that fails never keeps another from being
+//! used; what was unlocked for one file is there for the next.
 //!
 //! Source of the rules: getsops/sops `age/keysource.go`, `loadIdentities`.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::keys::age::identity::{Identity, IdentityProblem};
-use crate::keys::source::{IdentitySource, Origin};
+use crate::keys::age::identity::{Form, Identity, IdentityProblem};
+use crate::keys::age::identity_file::Found;
+use crate::keys::age::locked_file::LockedFile;
+use crate::keys::age::recipient::{is_same, plugin_of};
+use crate::keys::command;
+use crate::keys::outside::Outside;
+use crate::keys::source::{IdentitySource, Material, Origin};
+use crate::keys::step::Step;
 
 /// An identity and where it came from.
 pub struct HeldIdentity {
@@ -37,71 +44,237 @@ pub struct SourceReport {
     pub origin: Origin,
     /// How many identities it held that can be used.
     pub identities: usize,
-    /// How many things in it could not be used. If both numbers are 0 it is missing or empty.
+    /// How many things in it could not be used. If both numbers are 0 it is missing, empty, or not opened.
     pub failures: usize,
 }
 
 /// What this user can unwrap with.
 pub struct Keyring {
     sources: Vec<IdentitySource>,
-    loaded: OnceLock<Loaded>,
+    outside: Outside,
+    loaded: Mutex<Loaded>,
 }
 
+/// What was read, asked for and run so far.
 #[derive(Default)]
 struct Loaded {
-    identities: Vec<HeldIdentity>,
+    /// The numbers of the sources that were read.
+    read: Vec<usize>,
+    /// Each with the number of its source.
+    identities: Vec<(usize, Arc<HeldIdentity>)>,
+    locked_files: Vec<Locked>,
     failures: Vec<IdentityFailure>,
+    /// The recipients that the commands were run for, and what they gave that was not there yet.
+    runs: Vec<(String, Vec<Arc<HeldIdentity>>)>,
+}
+
+/// An identity file with a passphrase.
+struct Locked {
+    /// The number of its source.
+    source: usize,
+    file: LockedFile,
+    /// What age's own identities were in it, once it was opened.
+    inside: Vec<Arc<HeldIdentity>>,
 }
 
 impl Keyring {
-    /// A keyring over `sources`, none of which is opened yet.
+    /// A keyring over `sources`, none of which is opened yet. Nobody is asked for anything, and no program is run.
     pub fn new(sources: Vec<IdentitySource>) -> Self {
-        Self { sources, loaded: OnceLock::new() }
+        Self::with_outside(sources, Outside::default())
     }
 
-    /// All identities, in the order of the sources. Loads them if this is the first need.
-    pub fn identities(&self) -> &[HeldIdentity] {
-        &self.loaded().identities
+    /// A keyring over `sources` that may ask and run what `outside` gives.
+    pub fn with_outside(sources: Vec<IdentitySource>, outside: Outside) -> Self {
+        Self { sources, outside, loaded: Mutex::default() }
     }
 
-    /// Everything in the sources that could not be used. Loads them if this is the first need.
-    pub fn failures(&self) -> &[IdentityFailure] {
-        &self.loaded().failures
+    /// Who can be asked, and what can be run.
+    pub fn outside(&self) -> &Outside {
+        &self.outside
     }
 
-    /// The public halves and where each came from. Loads them if this is the first need.
+    /// What to do, and in which order, to open a file whose age keys have these `recipients`.
+    pub fn steps<'a>(&self, recipients: &[&'a str]) -> Vec<Step<'a>> {
+        let has_commands = self.sources.iter().any(|source| source.material.is_command());
+        Step::in_order(recipients, has_commands, self.sources.len())
+    }
+
+    /// The identities to try in `step`. Reads, runs and asks what that takes, if it was not done before.
+    pub fn identities(&self, step: Step<'_>) -> Vec<Arc<HeldIdentity>> {
+        let mut loaded = self.loaded();
+        match step {
+            Step::Native => {
+                self.read_texts(&mut loaded);
+                loaded.of_form(Form::Native)
+            }
+            Step::Ssh => {
+                self.read_ssh_keys(&mut loaded);
+                loaded.of_form(Form::Ssh)
+            }
+            Step::Command { recipient } => self.run_commands(&mut loaded, recipient),
+            Step::LockedSsh => loaded.of_form(Form::LockedSsh),
+            Step::LockedFile { source } => self.unlock(&mut loaded, source),
+            Step::Plugin => loaded.of_form(Form::Plugin),
+            Step::OtherKinds => Vec::new(),
+        }
+    }
+
+    /// Everything in the sources that could not be used, as far as they have been needed.
+    pub fn failures(&self) -> Vec<IdentityFailure> {
+        self.loaded().failures.clone()
+    }
+
+    /// The public halves and where each came from, in the order of the sources, as far as nobody has to be asked and nothing run for
+    /// them. A plugin's identity does not tell its public half.
     pub fn recipients(&self) -> Vec<(Origin, String)> {
-        self.identities().iter().map(|held| (held.origin.clone(), held.identity.recipient().to_owned())).collect()
+        let mut loaded = self.loaded();
+        self.read_texts(&mut loaded);
+        self.read_ssh_keys(&mut loaded);
+        let mut held: Vec<_> = loaded.identities.iter().filter(|(_, held)| held.identity.form() != Form::Plugin).collect();
+        held.sort_by_key(|(source, _)| *source);
+        held.into_iter().map(|(_, held)| (held.origin.clone(), held.identity.recipient().to_owned())).collect()
     }
 
-    /// How much each source gave, in their order. Loads them if this is the first need.
+    /// Whether there may be identities that [`Self::recipients`] does not tell: behind a passphrase, a command or a plugin.
+    pub fn may_hold_more(&self) -> bool {
+        let mut loaded = self.loaded();
+        self.read_texts(&mut loaded);
+        self.sources.iter().any(|source| source.material.is_command())
+            || loaded.locked_files.iter().any(|locked| !locked.file.is_open())
+            || !loaded.of_form(Form::Plugin).is_empty()
+    }
+
+    /// Runs the commands, for no particular recipient, and unlocks the identity files, so that [`Self::recipients`] tells all it can.
+    pub fn reach_for_all(&self) {
+        let mut loaded = self.loaded();
+        self.read_texts(&mut loaded);
+        self.run_commands(&mut loaded, "");
+        for source in 0..self.sources.len() {
+            self.unlock(&mut loaded, source);
+        }
+    }
+
+    /// How much each source gave, in their order, as far as they have been needed.
     pub fn sources(&self) -> Vec<SourceReport> {
         let loaded = self.loaded();
         let report = |source: &IdentitySource| SourceReport {
             origin: source.origin.clone(),
-            identities: loaded.identities.iter().filter(|held| held.origin == source.origin).count(),
+            identities: loaded.identities.iter().filter(|(_, held)| held.origin == source.origin).count(),
             failures: loaded.failures.iter().filter(|failure| failure.origin == source.origin).count(),
         };
         self.sources.iter().map(report).collect()
     }
 
-    fn loaded(&self) -> &Loaded {
-        self.loaded.get_or_init(|| {
-            let mut loaded = Loaded::default();
-            for source in &self.sources {
-                let found = source.read();
-                let origin = &source.origin;
-                loaded
-                    .identities
-                    .extend(found.identities.into_iter().map(|identity| HeldIdentity { origin: origin.clone(), identity }));
-                loaded.failures.extend(found.problems.into_iter().map(|(line, problem)| IdentityFailure {
-                    origin: origin.clone(),
-                    line,
-                    problem,
-                }));
-            }
-            loaded
+    /// Whether `recipient` is, or may well be, the public half of an identity at hand.
+    pub(super) fn seems_mine(&self, recipient: &str) -> bool {
+        let mut loaded = self.loaded();
+        self.read_texts(&mut loaded);
+        loaded.identities.iter().any(|(_, held)| match held.identity.plugin() {
+            Some(plugin) => plugin_of(recipient).as_deref() == Some(plugin),
+            None => is_same(held.identity.recipient(), recipient),
         })
+    }
+
+    /// Remembers what kept an identity from being tried.
+    pub(super) fn note_problem(&self, origin: &Origin, problem: IdentityProblem) {
+        self.loaded().note(origin, None, problem);
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        // A thread that panicked left whole entries.
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_texts(&self, loaded: &mut Loaded) {
+        self.read(loaded, |material| matches!(material, Material::Text(_) | Material::File { .. }));
+    }
+
+    fn read_ssh_keys(&self, loaded: &mut Loaded) {
+        self.read(loaded, |material| matches!(material, Material::SshFile { .. }));
+    }
+
+    fn read(&self, loaded: &mut Loaded, is_wanted: impl Fn(&Material) -> bool) {
+        for (number, source) in self.sources.iter().enumerate() {
+            if is_wanted(&source.material) && !loaded.read.contains(&number) {
+                loaded.read.push(number);
+                loaded.add(number, &source.origin, source.read());
+            }
+        }
+    }
+
+    /// Runs all commands for `recipient`; gives what they found that was not there yet.
+    fn run_commands(&self, loaded: &mut Loaded, recipient: &str) -> Vec<Arc<HeldIdentity>> {
+        if let Some((_, found)) = loaded.runs.iter().find(|(known, _)| known == recipient) {
+            return found.clone();
+        }
+        let mut found = Vec::new();
+        for (number, source) in self.sources.iter().enumerate() {
+            if let Material::Command { command, is_ssh } = &source.material {
+                match command::run(command, recipient, &self.outside) {
+                    Ok(bytes) => found.extend(loaded.add(number, &source.origin, source.found_in(&bytes, *is_ssh))),
+                    Err(problem) => loaded.note(&source.origin, None, problem.into()),
+                }
+            }
+        }
+        found.retain(|held| matches!(held.identity.form(), Form::Native | Form::Ssh));
+        loaded.runs.push((recipient.to_owned(), found.clone()));
+        found
+    }
+
+    /// Asks for the passphrase of what is locked in the source `number`; gives what age's own identities were in it.
+    fn unlock(&self, loaded: &mut Loaded, number: usize) -> Vec<Arc<HeldIdentity>> {
+        let Some(origin) = self.sources.get(number).map(|source| &source.origin) else { return Vec::new() };
+        let mut found = Vec::new();
+        for position in 0..loaded.locked_files.len() {
+            let Some(locked) = loaded.locked_files.get_mut(position).filter(|locked| locked.source == number) else { continue };
+            if !locked.file.is_open() {
+                match locked.file.open(origin, &self.outside) {
+                    Ok(inside) => {
+                        let mut inside = loaded.add(number, origin, inside);
+                        inside.retain(|held| held.identity.form() == Form::Native);
+                        loaded.locked_files[position].inside = inside;
+                    }
+                    Err(problem) => loaded.note(origin, None, problem),
+                }
+            }
+            found.extend(loaded.locked_files[position].inside.iter().cloned());
+        }
+        found
+    }
+}
+
+impl Loaded {
+    fn of_form(&self, form: Form) -> Vec<Arc<HeldIdentity>> {
+        let held = self.identities.iter().map(|(_, held)| held);
+        held.filter(|held| held.identity.form() == form).cloned().collect()
+    }
+
+    /// Takes in what a source had in it, and gives the identities that were not there yet.
+    fn add(&mut self, source: usize, origin: &Origin, found: Found) -> Vec<Arc<HeldIdentity>> {
+        let mut new = Vec::new();
+        for identity in found.identities {
+            // A command gives the same identities for each recipient.
+            let is_known = self.identities.iter().any(|(known, held)| *known == source && held.identity.is_same(&identity));
+            if !is_known {
+                let held = Arc::new(HeldIdentity { origin: origin.clone(), identity });
+                self.identities.push((source, Arc::clone(&held)));
+                new.push(held);
+            }
+        }
+        if let Some(file) = found.locked.filter(|file| !self.locked_files.iter().any(|known| known.file.is_same(file))) {
+            self.locked_files.push(Locked { source, file, inside: Vec::new() });
+        }
+        for (line, problem) in found.problems {
+            self.note(origin, line, problem);
+        }
+        new
+    }
+
+    fn note(&mut self, origin: &Origin, line: Option<usize>, problem: IdentityProblem) {
+        let failure = IdentityFailure { origin: origin.clone(), line, problem };
+        if !self.failures.contains(&failure) {
+            self.failures.push(failure);
+        }
     }
 }
 
@@ -159,9 +332,9 @@ mod tests {
         let path = folder.path().join("keys.txt");
         let keyring = Keyring::new(vec![file(&path, false)]);
         fs::write(&path, SECRET).unwrap();
-        assert_eq!(keyring.identities().len(), 1);
+        assert_eq!(keyring.identities(Step::Native).len(), 1);
         fs::remove_file(&path).unwrap();
-        assert_eq!(keyring.identities().len(), 1);
+        assert_eq!(keyring.identities(Step::Native).len(), 1);
         assert!(keyring.failures().is_empty());
     }
 
@@ -172,7 +345,7 @@ mod tests {
         fs::write(&path, "").unwrap();
         let sources = vec![text(""), file(Path::new(""), false), file(&path, false), file(&path.join("below"), true)];
         let keyring = Keyring::new(sources);
-        assert!(keyring.identities().is_empty() && keyring.failures().is_empty());
+        assert!(keyring.recipients().is_empty() && keyring.failures().is_empty());
     }
 
     #[test]

@@ -4,21 +4,26 @@
 //! line here; the kinds this version cannot use yet are [`ForeignKey`]s, kept as they were found.
 
 pub mod age;
+pub mod command;
 pub mod fields;
 pub mod foreign;
 pub mod group;
 pub mod keyring;
+pub mod outside;
 pub mod quantum;
 pub mod source;
+pub mod step;
 
 use crate::keys::age::AgeKey;
 use crate::keys::age::armor::ArmorError;
 use crate::keys::age::header::HeaderError;
+use crate::keys::age::plugin::PluginError;
 use crate::keys::age::recipient::RecipientError;
 use crate::keys::age::router::Attempt;
 use crate::keys::fields::EntryError;
 use crate::keys::foreign::ForeignKey;
 use crate::keys::keyring::Keyring;
+use crate::keys::step::Step;
 use crate::secret::SecretBytes;
 use crate::tree::Mapping;
 
@@ -34,17 +39,17 @@ pub trait MasterKey: Send + Sync {
     /// The identity sops compares keys by: a recipient, fingerprint, ARN, resource name or address. Public.
     fn recipient(&self) -> &str;
 
-    /// Wraps `payload` for this key, in place of what it held wrapped before.
+    /// Wraps `payload` for this key, in place of what it held wrapped before, with what the user may run.
     ///
     /// # Errors
     /// [`WrapError`]; the key is then as it was.
-    fn wrap_data_key(&mut self, payload: &SecretBytes) -> Result<(), WrapError>;
+    fn wrap_data_key(&mut self, payload: &SecretBytes, keyring: &Keyring) -> Result<(), WrapError>;
 
-    /// Unwraps what [`wrap_data_key`](Self::wrap_data_key) wrapped, with what the user holds.
+    /// Unwraps what [`wrap_data_key`](Self::wrap_data_key) wrapped, with what the user holds and `step` allows.
     ///
     /// # Errors
     /// [`UnwrapError`].
-    fn unwrap_data_key(&self, keyring: &Keyring) -> Result<SecretBytes, UnwrapError>;
+    fn unwrap_data_key(&self, keyring: &Keyring, step: Step<'_>) -> Result<SecretBytes, UnwrapError>;
 
     /// The entry as it stands in a `sops` block: keys in ascending byte order, fields unknown to us among them.
     fn to_fields(&self) -> Mapping;
@@ -93,7 +98,7 @@ pub enum Kind {
     HcVault,
     /// PGP, by way of gpg.
     Pgp,
-    /// age: X25519, post-quantum and SSH keys and, later, plugins.
+    /// age: X25519, post-quantum and SSH keys, and plugins.
     Age,
 }
 
@@ -156,6 +161,14 @@ pub enum WrapError {
         recipient: String,
         /// Why not.
         source: RecipientError,
+    },
+    /// The plugin that the recipient names failed.
+    #[error("cannot wrap the data key for {recipient}")]
+    Plugin {
+        /// Whose entry.
+        recipient: String,
+        /// Why.
+        source: PluginError,
     },
     /// age failed.
     #[error("cannot wrap the data key for {recipient}")]

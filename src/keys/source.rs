@@ -69,10 +69,24 @@ pub enum Material {
         /// Whether it is fine if there is no such file.
         optional: bool,
     },
+    /// A program that prints identities, one to a line, or one SSH private key.
+    Command {
+        /// The program and its arguments, quoted as for a shell. Empty is the same as no source.
+        command: String,
+        /// Whether it prints an SSH private key.
+        is_ssh: bool,
+    },
+}
+
+impl Material {
+    /// Whether it takes a program to get it.
+    pub(super) fn is_command(&self) -> bool {
+        matches!(self, Self::Command { .. })
+    }
 }
 
 impl IdentitySource {
-    /// Everything the source holds. One that cannot be read at all holds a single problem.
+    /// Everything the source holds. One that cannot be read at all holds a single problem. A command is not run for this.
     pub(super) fn read(&self) -> Found {
         let result = match &self.material {
             Material::Text(text) => Ok(identity_file::read(text.expose().as_bytes(), Layout::Words)),
@@ -80,8 +94,17 @@ impl IdentitySource {
                 read_file(path, *optional).map(|bytes| identity_file::read(bytes.expose(), Layout::Lines))
             }
             Material::SshFile { path, optional } => read_file(path, *optional).and_then(|bytes| read_ssh_key(&bytes)),
+            Material::Command { .. } => Ok(Found::default()),
         };
-        result.unwrap_or_else(|problem| Found { identities: Vec::new(), problems: vec![(None, problem)] })
+        result.unwrap_or_else(Found::of_problem)
+    }
+
+    /// Everything in what its command printed.
+    pub(super) fn found_in(&self, printed: &SecretBytes, is_ssh: bool) -> Found {
+        match is_ssh {
+            true => read_ssh_key(printed).unwrap_or_else(Found::of_problem),
+            false => identity_file::read(printed.expose(), Layout::Lines),
+        }
     }
 }
 
@@ -90,7 +113,7 @@ fn read_ssh_key(bytes: &SecretBytes) -> Result<Found, IdentityProblem> {
     if text.trim().is_empty() {
         return Ok(Found::default());
     }
-    Ok(Found { identities: vec![Identity::parse_ssh(text)?], problems: Vec::new() })
+    Ok(Found { identities: vec![Identity::parse_ssh(text)?], ..Found::default() })
 }
 
 /// The bytes of a file of identities; none if there is no path, or an optional file does not exist.
@@ -121,7 +144,7 @@ fn read_file(path: &Path, optional: bool) -> Result<SecretBytes, IdentityProblem
 }
 
 /// Reads to the end into a buffer sized for `expected` bytes; only a pipe or a file that grows meanwhile makes it larger.
-fn read_all(file: &mut impl Read, expected: usize) -> Result<SecretBytes, IdentityProblem> {
+pub(super) fn read_all(file: &mut impl Read, expected: usize) -> Result<SecretBytes, IdentityProblem> {
     // One byte more, so that the end is seen without growing.
     let mut bytes = SecretBytes::from_vec(vec![0; expected + 1]);
     let mut length = 0;

@@ -16,6 +16,7 @@ use crate::document::{
     DecryptError, EncryptError as DocumentError, EncryptedDocument, NotADocument, encrypt_new, plain_where_encrypted,
 };
 use crate::format::{EmitError, Format, ParseError};
+use crate::keys::keyring::Keyring;
 use crate::secret::{SecretBytes, SecretString};
 use crate::tree::Tree;
 
@@ -86,9 +87,10 @@ pub fn encrypt(
     tree: &Tree,
     mut metadata: Metadata,
     format: &dyn Format,
+    keyring: &Keyring,
     now: time::UtcDateTime,
 ) -> Result<SecretBytes, EncryptError> {
-    let data_key = new_file::data_key(&mut metadata)?;
+    let data_key = new_file::data_key(&mut metadata, keyring)?;
     let contents = encrypt_new(tree, metadata, &data_key, now)?;
     let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), None)?;
     read_back(&bytes, tree, format, &data_key)?;

@@ -77,7 +77,7 @@ pub fn encrypt_into(
     keyring: &Keyring,
     now: time::UtcDateTime,
 ) -> Result<(), InitError> {
-    let bytes = encrypt::encrypt(&prepared.tree, metadata, format, now)?;
+    let bytes = encrypt::encrypt(&prepared.tree, metadata, format, keyring, now)?;
     write_new(path, bytes.expose())?;
     open_again(path, prepared, keyring).inspect_err(|_| {
         let _ = std::fs::remove_file(path);

@@ -10,6 +10,7 @@ use crate::document::pattern::PatternError;
 use crate::document::selection::{Selection, SelectionOption};
 use crate::keys::age::recipient::RecipientError;
 use crate::keys::group::{KeyGroup, wrap_for_all};
+use crate::keys::keyring::Keyring;
 use crate::keys::{Kind, WrapError, new_master_key};
 use crate::secret::DataKey;
 
@@ -70,13 +71,13 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
     Ok(Metadata::new(vec![group], selection, mac_only_encrypted))
 }
 
-/// Makes a data key and wraps it for everybody in `metadata`.
+/// Makes a data key and wraps it for everybody in `metadata`, with what the user may run for that.
 ///
 /// # Errors
 /// [`NewFileError::Randomness`], or [`NewFileError::Wrap`] naming the recipient it failed for.
-pub fn data_key(metadata: &mut Metadata) -> Result<DataKey, NewFileError> {
+pub fn data_key(metadata: &mut Metadata, keyring: &Keyring) -> Result<DataKey, NewFileError> {
     let data_key = DataKey::generate()?;
-    wrap_for_all(&mut metadata.key_groups, &data_key)?;
+    wrap_for_all(&mut metadata.key_groups, &data_key, keyring)?;
     Ok(data_key)
 }
 

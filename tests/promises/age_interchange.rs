@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dotsops::keys::age::generate::{NewIdentity, generate_identity, generate_post_quantum_identity};
+use dotsops::keys::group::{KeyGroup, unwrap_data_key};
 use dotsops::keys::keyring::Keyring;
 use dotsops::keys::source::{IdentitySource, Material, Origin};
 use dotsops::keys::{Kind, from_fields, new_master_key};
@@ -78,7 +79,7 @@ fn run(age: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 
 fn age_opens_ours(age: &Path, pair: &Pair) {
     let mut key = new_master_key(Kind::Age, &pair.recipient).unwrap();
-    key.wrap_data_key(&SecretBytes::copy_of(&PAYLOAD)).unwrap();
+    key.wrap_data_key(&SecretBytes::copy_of(&PAYLOAD), &pair.keyring).unwrap();
     let fields = key.to_fields();
     let armored = fields.get("enc").unwrap().as_text().unwrap();
     let opened = run(age, &["-d", "-i", pair.identity_file.to_str().unwrap()], armored);
@@ -91,8 +92,8 @@ fn we_open_ages(age: &Path, pair: &Pair) {
     fields.push("recipient", Value::text(pair.recipient.as_bytes()));
     fields.push("enc", Value::text(&armored));
     let key = from_fields(Kind::Age, &fields).unwrap();
-    let opened = key.unwrap_data_key(&pair.keyring).unwrap();
-    assert_eq!(opened.expose(), PAYLOAD, "{}", pair.recipient);
+    let group = KeyGroup { keys: vec![key] };
+    assert_eq!(unwrap_data_key(&[group], 0, &pair.keyring).unwrap().expose(), PAYLOAD, "{}", pair.recipient);
 }
 
 #[test]
@@ -161,8 +162,9 @@ fn several_recipients_in_one_file_open_for_each() {
     let mut fields = Mapping::default();
     fields.push("enc", Value::text(&armored));
     let key = from_fields(Kind::Age, &fields).unwrap();
+    let group = [KeyGroup { keys: vec![key] }];
     for pair in &pairs {
-        assert_eq!(key.unwrap_data_key(&pair.keyring).unwrap().expose(), PAYLOAD, "{}", pair.recipient);
+        assert_eq!(unwrap_data_key(&group, 0, &pair.keyring).unwrap().expose(), PAYLOAD, "{}", pair.recipient);
     }
 }
 

@@ -13,6 +13,7 @@ use dotsops::keys::age::router::Outcome;
 use dotsops::keys::age::{open, open_with};
 use dotsops::keys::keyring::Keyring;
 use dotsops::keys::source::{IdentitySource, Material, Origin};
+use dotsops::keys::step::Step;
 use dotsops::secret::SecretString;
 use sha2::{Digest, Sha256};
 
@@ -84,7 +85,7 @@ impl Vector {
                 identity.set_max_work_factor(MAX_WORK_FACTOR);
                 open_with(file, &identity, LIMIT)
             }
-            None => open(file, &self.keyring(), LIMIT),
+            None => open(file, &self.keyring(), Step::Native, LIMIT),
         };
         match opened {
             Ok(payload) => Ok(Sha256::digest(payload.expose()).iter().map(|byte| format!("{byte:02x}")).collect()),

@@ -12,6 +12,7 @@ use dotsops::ops::encrypt::encrypt;
 use dotsops::ops::exec::policy::LOADS_CODE;
 use dotsops::ops::new_file::{Choice, metadata};
 
+use crate::support::document::keyring;
 use crate::support::exec_pty::{Terminal, without_terminal};
 use crate::support::sandbox::{Ended, IDENTITY, RECIPIENT, Sandbox};
 
@@ -26,7 +27,8 @@ fn encrypted_but(sandbox: &Sandbox, name: &str, plaintext: &[u8], clear: &str) -
     let choice = Choice { age: vec![RECIPIENT.to_owned()], selection, mac_only_encrypted: false };
     let format = Syntax::Dotenv.format().unwrap();
     let tree = format.parse(plaintext).unwrap().tree;
-    let bytes = encrypt(&tree, metadata(Path::new(name), &choice, None).unwrap(), format, time::UtcDateTime::now()).unwrap();
+    let metadata = metadata(Path::new(name), &choice, None).unwrap();
+    let bytes = encrypt(&tree, metadata, format, &keyring(), time::UtcDateTime::now()).unwrap();
     sandbox.write(name, bytes.expose())
 }
 

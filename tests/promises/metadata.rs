@@ -6,6 +6,7 @@ use dotsops::format::dotenv::Dotenv;
 use dotsops::keys::Kind;
 use dotsops::keys::keyring::Keyring;
 use dotsops::keys::source::{IdentitySource, Material, Origin};
+use dotsops::keys::step::Step;
 use dotsops::secret::{DataKey, SecretString};
 
 use crate::support::document::{copy_of, decrypted, encrypted_again, keyring, lines, open, text_of, with_value};
@@ -139,7 +140,7 @@ fn two_key_groups_are_refused_with_their_number_and_kept_by_an_edit_with_the_dat
     let both = Keyring::new(vec![IdentitySource { origin: Origin::Variable("SOPS_AGE_KEY".to_owned()), material }]);
     let groups = &document.metadata.key_groups;
     let shares: Vec<Vec<u8>> =
-        groups.iter().map(|group| group.keys[0].unwrap_data_key(&both).ok().unwrap().expose().to_vec()).collect();
+        groups.iter().map(|group| group.keys[0].unwrap_data_key(&both, Step::Native).ok().unwrap().expose().to_vec()).collect();
     let mut opened = document.open_with(DataKey::from_slice(&combined(&shares)).unwrap()).ok().unwrap();
     let tree = copy_of(&opened.tree);
     let again = String::from_utf8(encrypted_again(&mut opened, &tree)).unwrap();

@@ -14,6 +14,7 @@ pub mod exec_values;
 pub mod filestatus;
 pub mod help;
 pub mod hygiene;
+pub mod identities;
 pub mod init;
 pub mod jupyter;
 pub mod keyless;

@@ -12,6 +12,7 @@ use crate::document::EncryptedDocument;
 use crate::document::metadata::Metadata;
 use crate::document::{InClear, leaves_in_clear};
 use crate::format::Syntax;
+use crate::keys::keyring::Keyring;
 use crate::ops::encrypt::{self, Prepared, State};
 use crate::ops::exec::policy::{Effect, glob_matches};
 use crate::ops::file::{self, FileError};
@@ -102,13 +103,14 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         .map_err(|error| Failure::cannot_store(&shown, error, (!arguments.fix).then_some("--fix")))?;
     tell(&prepared, surroundings);
     consent_to_clear(&prepared, &metadata, &arguments.allow_plaintext, surroundings)?;
-    warn_of_strangers(&metadata, surroundings);
+    let keyring = surroundings.environment.keyring();
+    warn_of_strangers(&metadata, &keyring, surroundings);
     super::warn_of_weak_links(&metadata, surroundings);
 
     if let Some(path) = arguments.output.as_deref().filter(|_| !arguments.force) {
         super::refuse_to_replace_encrypted(path)?;
     }
-    let encrypted = encrypt::encrypt(&prepared.tree, metadata, format, surroundings.now())?;
+    let encrypted = encrypt::encrypt(&prepared.tree, metadata, format, &keyring, surroundings.now())?;
     match (&arguments.output, arguments.in_place) {
         (Some(path), _) => atomic_write::replace(path, encrypted.expose(), Expected::Whatever, ReadOnly::Refuse)?,
         (None, true) => {
@@ -213,12 +215,12 @@ pub(super) fn consent_to_clear(
     }
 }
 
-/// Says so if none of the recipients is the user.
-fn warn_of_strangers(metadata: &Metadata, surroundings: &Surroundings) {
-    let mine = surroundings.environment.keyring().recipients();
+/// Says so if none of the recipients is the user, as far as that can be told without asking for a passphrase or running anything.
+fn warn_of_strangers(metadata: &Metadata, keyring: &Keyring, surroundings: &Surroundings) {
+    let mine = keyring.recipients();
     let recipients: Vec<String> =
         metadata.key_groups.iter().flat_map(|group| &group.keys).map(|key| key.recipient().to_string()).collect();
-    if !recipients.iter().any(|recipient| mine.iter().any(|(_, own)| same_key(own, recipient))) {
+    if !keyring.may_hold_more() && !recipients.iter().any(|recipient| mine.iter().any(|(_, own)| same_key(own, recipient))) {
         surroundings.output.warning("none of your identities can read what is encrypted here");
     }
 }

@@ -88,7 +88,11 @@ impl Ready<'_> {
 
     /// The user's public key; makes an identity if there is none.
     fn identity(&mut self) -> Result<String, Failure> {
-        let held = self.keyring.recipients();
+        let mut held = self.keyring.recipients();
+        if held.is_empty() && self.keyring.may_hold_more() {
+            self.keyring.reach_for_all();
+            held = self.keyring.recipients();
+        }
         // An age key of one's own before an SSH key, which is also used to log in.
         let own = held.iter().find(|(_, recipient)| recipient.starts_with("age1")).or(held.first());
         if let Some((origin, recipient)) = own {
@@ -96,7 +100,7 @@ impl Ready<'_> {
             return Ok(recipient.clone());
         }
         let path = self.surroundings.environment.key_file().ok_or_else(Failure::no_home)?;
-        let recipient = keygen::create(&path, generate_identity(), self.surroundings)?;
+        let recipient = keygen::create(&path, generate_identity(), None, self.surroundings)?;
         self.say(format_args!("identity: {recipient}, new in {}; keep a copy of that file in a safe place", path.display()))?;
         keygen::warn_of_repository(&path, self.surroundings);
         self.keyring = self.surroundings.environment.keyring();

@@ -38,7 +38,12 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 /// # Errors
 /// [`ArmorError`]; lines count from the first marker.
 pub fn decode(armored: &str) -> Result<Vec<u8>, ArmorError> {
-    if armored.len() > MAX_WRAPPED_LENGTH {
+    decode_within(armored, MAX_WRAPPED_LENGTH)
+}
+
+/// The same for armor of any other length.
+pub(super) fn decode_within(armored: &str, limit: usize) -> Result<Vec<u8>, ArmorError> {
+    if armored.len() > limit {
         return Err(ArmorError::TooLong);
     }
     let armored = armored.trim_matches(|character: char| character.is_ascii_whitespace());

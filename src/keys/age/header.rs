@@ -115,6 +115,12 @@ impl BufRead for HeaderFirst<'_> {
     }
 }
 
+/// The first lines of the stanzas in a header that [`check`] took, without the arrow.
+pub(super) fn stanzas(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = file.split(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"---"));
+    lines.filter_map(|line| line.strip_prefix(b"-> "))
+}
+
 /// Why bytes are no age file that we read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

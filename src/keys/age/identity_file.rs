@@ -6,6 +6,7 @@
 //! good lines beside bad ones.
 
 use crate::keys::age::identity::{Identity, IdentityProblem};
+use crate::keys::age::locked_file::LockedFile;
 
 /// How identities stand in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) struct Found {
     pub(crate) identities: Vec<Identity>,
     /// What could not be used, with its line counted from 1; no line if it is about the whole text.
     pub(crate) problems: Vec<(Option<usize>, IdentityProblem)>,
+    /// The text itself, if it is encrypted with a passphrase.
+    pub(crate) locked: Option<LockedFile>,
 }
 
 /// Reads all identities in `bytes`. Empty lines and those that start with `#` are skipped.
@@ -30,7 +33,10 @@ pub(crate) fn read(bytes: &[u8], layout: Layout) -> Found {
     let mut found = Found::default();
     let start = bytes.trim_ascii_start();
     if start.starts_with(b"age-encryption") || start.starts_with(b"-----BEGIN AGE") {
-        found.problems.push((None, IdentityProblem::PassphraseFile));
+        match LockedFile::read(bytes) {
+            Ok(file) => found.locked = Some(file),
+            Err(problem) => found.problems.push((None, problem)),
+        }
         return found;
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
@@ -57,6 +63,11 @@ pub(crate) fn read(bytes: &[u8], layout: Layout) -> Found {
 }
 
 impl Found {
+    /// A text that cannot be read at all.
+    pub(crate) fn of_problem(problem: IdentityProblem) -> Self {
+        Self { problems: vec![(None, problem)], ..Self::default() }
+    }
+
     fn add(&mut self, word: &str, line: usize) {
         match Identity::parse(word) {
             Ok(identity) => self.identities.push(identity),
@@ -110,7 +121,7 @@ mod tests {
             (Some(1), IdentityProblem::NotAnIdentity),
             (Some(2), IdentityProblem::Case),
             (Some(3), IdentityProblem::Damaged),
-            (Some(4), IdentityProblem::Plugin),
+            (Some(4), IdentityProblem::PluginDamaged),
             (Some(5), IdentityProblem::PublicKey),
             (Some(7), IdentityProblem::Damaged),
             (Some(8), IdentityProblem::Case),
@@ -120,8 +131,8 @@ mod tests {
 
     #[test]
     fn an_encrypted_file_and_a_file_that_is_no_text_are_told_apart() {
-        assert_eq!(problems("\n-----BEGIN AGE ENCRYPTED FILE-----\nx", Layout::Lines), [(None, IdentityProblem::PassphraseFile)]);
-        assert_eq!(read(b"age-encryption.org/v1\n\xff", Layout::Lines).problems, [(None, IdentityProblem::PassphraseFile)]);
+        assert_eq!(problems("\n-----BEGIN AGE ENCRYPTED FILE-----\nx", Layout::Lines), [(None, IdentityProblem::LockedDamaged)]);
+        assert_eq!(read(b"age-encryption.org/v1\n\xff", Layout::Lines).problems, [(None, IdentityProblem::LockedDamaged)]);
         assert_eq!(read(b"\xff\xfe#\0", Layout::Lines).problems, [(None, IdentityProblem::NotText)]);
     }
 

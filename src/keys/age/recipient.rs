@@ -1,21 +1,34 @@
 //! One age recipient: the public half that a data key is wrapped for.
 //!
-//! Dispatches on prefixes in sops's order, native ones first. Its one invariant: an error never repeats the text, which may be a
+//! Dispatches on prefixes in sops's order, native ones first; for the others a plugin does the work. Its one invariant: an error never repeats the text, which may be a
 //! private key put in the wrong place.
 //!
 //! Source: getsops/sops `age/keysource.go`, `parseRecipient`; FiloSottile/age `x25519.go`, `plugin/encode.go`.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use age_core::format::{FileKey, Stanza};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::keys::Kind;
+use crate::keys::age::plugin::{self, PluginError, name_in_recipient};
 use crate::keys::age::{post_quantum, ssh_public};
+use crate::keys::outside::Outside;
 
 /// A recipient that can be encrypted to.
 pub(super) enum Recipient {
     X25519(age::x25519::Recipient),
     PostQuantum(post_quantum::Recipient),
     Ssh(age::ssh::Recipient),
+    Plugin(Plugin),
+}
+
+/// A recipient that a plugin wraps for.
+pub(super) struct Plugin {
+    name: String,
+    text: String,
 }
 
 impl Recipient {
@@ -36,12 +49,21 @@ impl Recipient {
         ssh_public::read(text).map(Self::Ssh)
     }
 
-    /// As the age crate wants it.
-    pub(super) fn as_age(&self) -> &dyn age::Recipient {
+    /// Hands itself to `encrypt` as the age crate wants it; a plugin is run with what `outside` has.
+    pub(super) fn encrypt<T>(
+        &self,
+        outside: &Outside,
+        encrypt: impl FnOnce(&dyn age::Recipient) -> Result<T, age::EncryptError>,
+    ) -> Result<T, EncryptFailure> {
         match self {
-            Self::X25519(recipient) => recipient,
-            Self::PostQuantum(recipient) => recipient,
-            Self::Ssh(recipient) => recipient,
+            Self::X25519(recipient) => encrypt(recipient).map_err(EncryptFailure::Age),
+            Self::PostQuantum(recipient) => encrypt(recipient).map_err(EncryptFailure::Age),
+            Self::Ssh(recipient) => encrypt(recipient).map_err(EncryptFailure::Age),
+            Self::Plugin(recipient) => {
+                let by_plugin = ByPlugin { recipient, outside, failure: RefCell::new(None) };
+                let result = encrypt(&by_plugin);
+                result.map_err(|error| by_plugin.failure.into_inner().map_or(EncryptFailure::Age(error), EncryptFailure::Plugin))
+            }
         }
     }
 
@@ -52,12 +74,13 @@ impl Recipient {
         if text.starts_with("age1pq1") {
             return post_quantum::Recipient::parse(text).map(Self::PostQuantum);
         }
-        if text.starts_with("age1tag1") || text.starts_with("age1tagpq1") {
-            return Err(RecipientError::Tagged);
-        }
-        // A second `1` separates a plugin's name: the data part of bech32 never has one.
-        if let Some((name, _)) = text.strip_prefix("age1").and_then(|rest| rest.rsplit_once('1')) {
-            return Err(RecipientError::Plugin { name: plugin_name(name) });
+        if let Some(name) = plugin_of(text) {
+            // Also those of hardware keys (`age1tag1…`), which the age crate could wrap for: so does sops.
+            return match name_in_recipient(text) {
+                Some(name) => Ok(Self::Plugin(Plugin { name, text: text.to_owned() })),
+                None if plugin::is_valid_name(&name) => Err(RecipientError::Damaged),
+                None => Err(RecipientError::PluginName),
+            };
         }
         let recipient: age::x25519::Recipient = text.parse().map_err(|_| RecipientError::Damaged)?;
         // The crate takes non-zero padding bits, which Go's age refuses: only what would be written the same way is taken.
@@ -83,9 +106,36 @@ pub(crate) fn is_same(one: &str, other: &str) -> bool {
     key(one) == key(other)
 }
 
-fn plugin_name(name: &str) -> Option<String> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte);
-    (name.len() <= 32 && name.bytes().all(is_plain)).then(|| name.to_owned())
+/// What stands where a plugin's recipient has the plugin's name, valid or not: a second `1` ends it, which the data of bech32 never has.
+pub(crate) fn plugin_of(recipient: &str) -> Option<String> {
+    let (name, _) = recipient.strip_prefix("age1")?.rsplit_once('1')?;
+    Some(name.to_owned())
+}
+
+/// What kept a recipient from being encrypted to.
+pub(super) enum EncryptFailure {
+    Age(age::EncryptError),
+    Plugin(PluginError),
+}
+
+/// A plugin's recipient, with what it takes to run the plugin.
+struct ByPlugin<'a> {
+    recipient: &'a Plugin,
+    outside: &'a Outside,
+    /// The crate's error has no room for it.
+    failure: RefCell<Option<PluginError>>,
+}
+
+impl age::Recipient for ByPlugin<'_> {
+    fn wrap_file_key(&self, file_key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
+        match plugin::wrap(&self.recipient.name, &self.recipient.text, file_key, self.outside) {
+            Ok(stanzas) => Ok((stanzas, HashSet::new())),
+            Err(error) => {
+                *self.failure.borrow_mut() = Some(error);
+                Err(age::EncryptError::Io(std::io::ErrorKind::Other.into()))
+            }
+        }
+    }
 }
 
 /// Whether `point` of X25519 is one whose shared secret is zero whatever the other half is. The crate panics when it meets one, and a
@@ -134,15 +184,9 @@ pub enum RecipientError {
     /// A point that gives everybody the same secret.
     #[error("the age recipient is a weak key that anybody could open")]
     Weak,
-    /// `age1tag1…`, `age1tagpq1…`.
-    #[error("this is a recipient of a hardware key (age1tag…), which this version does not support yet")]
-    Tagged,
-    /// `age1NAME1…`.
-    #[error("this is a recipient of the age plugin {}, which this version does not support yet", .name.as_deref().unwrap_or("(no valid name)"))]
-    Plugin {
-        /// The plugin, if its name is one.
-        name: Option<String>,
-    },
+    /// `age1NAME1…` with a name that no plugin can have.
+    #[error("this is no age recipient, nor one of an age plugin: those have names of letters, digits and + - . _ only")]
+    PluginName,
     /// An SSH public key that is cut short or mistyped.
     #[error("the SSH public key ({kind}) is damaged")]
     SshDamaged {
@@ -210,11 +254,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_yet_is_named() {
-        assert_eq!(error("age1tag1qqqq"), RecipientError::Tagged);
-        assert_eq!(error("age1tagpq1qqqq"), RecipientError::Tagged);
-        assert_eq!(error("age1yubikey1qqqq"), RecipientError::Plugin { name: Some("yubikey".to_owned()) });
-        assert_eq!(error("age1a/../b1qqqq"), RecipientError::Plugin { name: None });
+    fn a_plugins_recipient_is_taken_if_it_is_whole_and_its_name_leads_nowhere_else() {
+        let recipient = |name: &str| bech32::encode::<Bech32>(Hrp::parse(&format!("age1{name}")).unwrap(), &[7; 33]).unwrap();
+        for name in ["yubikey", "tag", "tagpq", "se", "a+b-c._d"] {
+            match Recipient::parse(&recipient(name)) {
+                Ok(Recipient::Plugin(plugin)) => assert_eq!(plugin.name, name),
+                _ => panic!("{name}"),
+            }
+        }
+        assert_eq!(error("age1yubikey1qqqq"), RecipientError::Damaged);
+        for name in ["a/../b", "..\\x", "~"] {
+            assert_eq!(error(&recipient(name)), RecipientError::PluginName, "{name}");
+        }
     }
 
     #[test]
@@ -224,7 +275,7 @@ pub(super) mod tests {
         assert_eq!(error(&RECIPIENT.replace("syf", "sYf")), RecipientError::UpperCase);
         assert_eq!(error(&RECIPIENT[..50]), RecipientError::Damaged);
         assert_eq!(error(&RECIPIENT.replace("40w", "40x")), RecipientError::Damaged);
-        assert_eq!(error(&format!("{RECIPIENT},{RECIPIENT}")), RecipientError::Plugin { name: None });
+        assert_eq!(error(&format!("{RECIPIENT},{RECIPIENT}")), RecipientError::PluginName);
         assert_eq!(error("bob@example.org"), RecipientError::Unknown);
         assert_eq!(error("ssh-ed25519 AAAA\nssh-rsa AAAA"), RecipientError::ControlCharacter);
         assert_eq!(error(&encoded(&[9; 31])), RecipientError::Damaged);

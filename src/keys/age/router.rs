@@ -1,14 +1,16 @@
 //! All identities of a keyring as one, for the age crate, which stops at the first identity that fails and hides what it tried.
 //!
-//! Knows the order in which the real age tries identities: its own kind first, then SSH keys. Its one invariant: every identity is
-//! tried until one opens, and what happened to each of the others is kept.
+//! Is given the identities of one step, in their order. Its one invariant: every identity is tried until one opens, and what happened to
+//! each of the others is kept.
 
 use std::cell::RefCell;
 use std::slice;
+use std::sync::Arc;
 
 use age_core::format::{FileKey, Stanza};
 
-use crate::keys::keyring::HeldIdentity;
+use crate::keys::age::identity::Shut;
+use crate::keys::keyring::{HeldIdentity, Keyring};
 use crate::keys::source::Origin;
 
 /// One identity that did not open a wrapped data key.
@@ -29,18 +31,21 @@ pub enum Outcome {
     NotARecipient,
     /// It names this identity, or may be for it, but is damaged.
     Damaged,
+    /// Something that trying it needs was missing.
+    NotTried,
 }
 
 /// The identities to try.
 pub(super) struct Router<'a> {
-    held: &'a [HeldIdentity],
+    held: &'a [Arc<HeldIdentity>],
+    keyring: &'a Keyring,
     attempts: RefCell<Vec<Attempt>>,
 }
 
 impl<'a> Router<'a> {
-    /// A router over `held`.
-    pub(super) fn over(held: &'a [HeldIdentity]) -> Self {
-        Self { held, attempts: RefCell::new(Vec::new()) }
+    /// A router over `held`, whose problems `keyring` remembers.
+    pub(super) fn over(held: &'a [Arc<HeldIdentity>], keyring: &'a Keyring) -> Self {
+        Self { held, keyring, attempts: RefCell::new(Vec::new()) }
     }
 
     /// What was tried in vain.
@@ -55,11 +60,14 @@ impl age::Identity for Router<'_> {
     }
 
     fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, age::DecryptError>> {
-        let (native, other): (Vec<_>, Vec<_>) = self.held.iter().partition(|held| held.identity.is_native());
-        for held in native.into_iter().chain(other) {
-            let outcome = match held.identity.unwrap_stanzas(stanzas) {
+        for held in self.held {
+            let outcome = match held.identity.unwrap_stanzas(stanzas, &held.origin, self.keyring.outside()) {
                 Some(Ok(file_key)) => return Some(Ok(file_key)),
-                Some(Err(_)) => Outcome::Damaged,
+                Some(Err(Shut::Damaged)) => Outcome::Damaged,
+                Some(Err(Shut::NotTried(problem))) => {
+                    self.keyring.note_problem(&held.origin, problem);
+                    Outcome::NotTried
+                }
                 None => Outcome::NotARecipient,
             };
             let recipient = held.identity.recipient().to_owned();

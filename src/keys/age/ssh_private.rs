@@ -1,16 +1,23 @@
-//! SSH private keys as age identities: OpenSSH's form and plain PKCS#1, both without a passphrase.
+//! SSH private keys as age identities: OpenSSH's form, with a passphrase or without, and plain PKCS#1.
 //!
 //! Looks into a key before the age crate does, to name what cannot be used, and hands it over in three lines: the crate starts again at
 //! each one. Its one invariant: nothing of a key gets into an error.
 //!
 //! Source: OpenSSH `PROTOCOL.key`; RFC 7468 for the outline.
 
+use std::sync::OnceLock;
+
+use age::secrecy::SecretString as AgeSecret;
 use age::ssh::{Identity, Recipient};
+use age_core::format::Stanza;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use sha2::{Digest, Sha256};
 
 use crate::keys::age::identity::IdentityProblem;
 use crate::keys::age::ssh_public::{is_positive, is_whole, known_type, split_string};
+use crate::keys::outside::Outside;
+use crate::keys::source::Origin;
 use crate::secret::{SecretBytes, SecretString};
 
 /// Longer than any SSH private key: 16,384 bits of RSA have about 13 KB.
@@ -19,12 +26,64 @@ const MAX_LENGTH: usize = 64 * 1024;
 const OPENSSH: &str = "OPENSSH PRIVATE KEY";
 const PKCS1: &str = "RSA PRIVATE KEY";
 
-/// Reads the text of a private key file: the recipient it opens for, and the identity.
-pub(super) fn read(text: &str) -> Result<(String, Identity), IdentityProblem> {
+/// The ciphers of OpenSSH keys that the age crate knows.
+const CIPHERS: [&str; 5] = ["aes256-ctr", "aes128-ctr", "aes192-ctr", "aes256-cbc", "aes256-gcm@openssh.com"];
+
+/// Others, which `ssh-keygen -Z` takes.
+const OTHER_CIPHERS: [&str; 5] =
+    ["chacha20-poly1305@openssh.com", "aes128-gcm@openssh.com", "aes128-cbc", "aes192-cbc", "3des-cbc"];
+
+/// How many rounds of its key derivation are worked: `ssh-keygen` makes 24, and 1,000 take some ten seconds.
+const MAX_ROUNDS: u32 = 1000;
+
+/// A private key, ready to use or not.
+pub(super) enum SshKey {
+    /// Ready.
+    Open(Identity),
+    /// Behind a passphrase.
+    Locked(LockedKey),
+}
+
+/// A private key behind a passphrase.
+pub(super) struct LockedKey {
+    kind: &'static str,
+    /// What a stanza for it begins with.
+    tag: String,
+    encrypted: age::ssh::EncryptedKey,
+    /// What came of asking for the passphrase.
+    unlocked: OnceLock<Result<Identity, IdentityProblem>>,
+}
+
+impl LockedKey {
+    /// Whether `stanza` says that it is for this key. The tag has 32 bits, so it may be another's.
+    ///
+    /// Source: FiloSottile/age `agessh/agessh.go`, `sshFingerprint`.
+    pub(super) fn is_named_by(&self, stanza: &Stanza) -> bool {
+        stanza.tag == self.kind && stanza.args.first() == Some(&self.tag)
+    }
+
+    /// The key, after asking for its passphrase. Nobody is asked twice.
+    pub(super) fn unlocked(&self, origin: &Origin, outside: &Outside) -> Result<&Identity, IdentityProblem> {
+        let unlock = || {
+            outside.with_passphrase(origin, |passphrase| {
+                // An empty passphrase is wrong to the crate too.
+                let key = self.encrypted.decrypt(AgeSecret::from(passphrase.expose().to_owned()));
+                Ok(key.ok().map(Identity::from))
+            })
+        };
+        self.unlocked.get_or_init(unlock).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Reads the text of a private key file: the recipient it opens for, and the key.
+pub(super) fn read(text: &str) -> Result<(String, SshKey), IdentityProblem> {
     let (label, body) = outline(text)?;
     let kind = match label {
         OPENSSH => check_openssh(body)?,
-        PKCS1 if body.contains("Proc-Type:") => return Err(IdentityProblem::SshPassphrase { kind: "ssh-rsa, PKCS#1" }),
+        PKCS1 if body.contains("Proc-Type:") => {
+            let way_out = "`ssh-keygen -p -f`";
+            return Err(IdentityProblem::SshCipher { kind: "ssh-rsa", cipher: "the old PEM form", way_out });
+        }
         PKCS1 => "ssh-rsa",
         "EC PRIVATE KEY" => return Err(IdentityProblem::SshType { kind: "ecdsa" }),
         "DSA PRIVATE KEY" => return Err(IdentityProblem::SshType { kind: "ssh-dss" }),
@@ -34,9 +93,16 @@ pub(super) fn read(text: &str) -> Result<(String, Identity), IdentityProblem> {
     let damaged = IdentityProblem::SshDamaged { kind };
     let in_three_lines = in_three_lines(label, body);
     let Ok(identity) = Identity::from_buffer(in_three_lines.expose().as_bytes(), None) else { return Err(damaged) };
-    match Recipient::try_from(identity.clone()) {
-        Ok(recipient) => Ok((recipient.to_string(), identity)),
-        Err(_) => Err(damaged),
+    let Ok(recipient) = Recipient::try_from(identity.clone()) else { return Err(damaged) };
+    let recipient = recipient.to_string();
+    match identity {
+        Identity::Encrypted(encrypted) => {
+            let blob = recipient.split(' ').nth(1).and_then(|blob| STANDARD.decode(blob).ok()).ok_or(damaged)?;
+            let digest = Sha256::digest(blob);
+            let tag = STANDARD_NO_PAD.encode(digest.first_chunk::<4>().unwrap_or(&[0; 4]));
+            Ok((recipient, SshKey::Locked(LockedKey { kind, tag, encrypted, unlocked: OnceLock::new() })))
+        }
+        identity => Ok((recipient, SshKey::Open(identity))),
     }
 }
 
@@ -70,10 +136,20 @@ fn check_openssh(body: &str) -> Result<&'static str, IdentityProblem> {
     let mut decoded = SecretBytes::from_vec(vec![0; base64.len()]);
     let Ok(length) = STANDARD.decode_slice(base64.expose(), decoded.expose_mut()) else { return Err(damaged) };
     decoded.truncate(length);
-    let (cipher, public, private) = openssh_outline(decoded.expose()).ok_or(damaged.clone())?;
+    let OpenSsh { cipher, derivation, public, private } = openssh_outline(decoded.expose()).ok_or(damaged.clone())?;
     let kind = split_string(public).and_then(|(name, _)| known_type(name)).ok_or(damaged.clone())?;
+    let named = |names: &[&'static str]| names.iter().find(|name| name.as_bytes() == cipher).copied();
     match kind {
-        "ssh-ed25519" | "ssh-rsa" if cipher != b"none" => Err(IdentityProblem::SshPassphrase { kind }),
+        "ssh-ed25519" | "ssh-rsa" if named(&CIPHERS).is_some() => match rounds(derivation) {
+            Some(rounds) if rounds > MAX_ROUNDS => Err(IdentityProblem::TooMuchWork),
+            Some(1..) if is_whole(kind, public) => Ok(kind),
+            _ => Err(damaged),
+        },
+        "ssh-ed25519" | "ssh-rsa" if cipher != b"none" => Err(IdentityProblem::SshCipher {
+            kind,
+            cipher: named(&OTHER_CIPHERS).unwrap_or("an unknown cipher"),
+            way_out: "`ssh-keygen -p -Z aes256-ctr -f`",
+        }),
         "ssh-ed25519" if is_whole(kind, public) => Ok(kind),
         "ssh-rsa" if is_whole(kind, public) && has_whole_numbers(private) == Some(true) => Ok(kind),
         "ssh-ed25519" | "ssh-rsa" => Err(damaged),
@@ -81,15 +157,31 @@ fn check_openssh(body: &str) -> Result<&'static str, IdentityProblem> {
     }
 }
 
-/// The name of the cipher, the public key, and the private part.
-fn openssh_outline(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+/// The parts of an OpenSSH key.
+struct OpenSsh<'a> {
+    /// The name of the cipher.
+    cipher: &'a [u8],
+    /// What the key derivation is told.
+    derivation: &'a [u8],
+    public: &'a [u8],
+    /// Encrypted, if there is a cipher.
+    private: &'a [u8],
+}
+
+fn openssh_outline(bytes: &[u8]) -> Option<OpenSsh<'_>> {
     let rest = bytes.strip_prefix(b"openssh-key-v1\0")?;
     let (cipher, rest) = split_string(rest)?;
     let (_key_derivation, rest) = split_string(rest)?;
-    let (_its_options, rest) = split_string(rest)?;
+    let (derivation, rest) = split_string(rest)?;
     let (public, rest) = split_string(rest.strip_prefix(&[0, 0, 0, 1])?)?;
     let (private, _) = split_string(rest)?;
-    Some((cipher, public, private))
+    Some(OpenSsh { cipher, derivation, public, private })
+}
+
+/// How often the key derivation goes round.
+fn rounds(derivation: &[u8]) -> Option<u32> {
+    let (_salt, rest) = split_string(derivation)?;
+    Some(u32::from_be_bytes(*rest.first_chunk::<4>()?))
 }
 
 /// Whether the six numbers of a private RSA key are sound: the crate panics on an all-zero one.
@@ -134,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_private_key_gives_the_recipient_that_stands_in_its_public_file() {
-        for name in ["ed25519", "rsa_2048", "rsa_3072", "rsa_pkcs1"] {
+        for name in ["ed25519", "rsa_2048", "rsa_3072", "rsa_pkcs1", "ed25519_passphrase"] {
             let public = fixture(&format!("{name}.pub"));
             let (recipient, _) = read(&fixture(name)).unwrap_or_else(|problem| panic!("{name} {problem}"));
             assert_eq!(recipient, public.split(' ').take(2).collect::<Vec<_>>().join(" "), "{name}");
@@ -150,9 +242,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_named() {
-        assert_eq!(problem(&fixture("ed25519_passphrase")), IdentityProblem::SshPassphrase { kind: "ssh-ed25519" });
-        assert_eq!(problem(&fixture("ed25519_chacha20")), IdentityProblem::SshPassphrase { kind: "ssh-ed25519" });
-        assert_eq!(problem(&fixture("rsa_pkcs1_passphrase")), IdentityProblem::SshPassphrase { kind: "ssh-rsa, PKCS#1" });
+        let cipher = |name: &str| problem(&fixture(name)).to_string();
+        assert!(cipher("ed25519_chacha20").contains("chacha20-poly1305"), "{}", cipher("ed25519_chacha20"));
+        assert!(cipher("rsa_pkcs1_passphrase").contains("old PEM form"), "{}", cipher("rsa_pkcs1_passphrase"));
         assert_eq!(problem(&fixture("rsa_pkcs8")), IdentityProblem::SshForm { form: "PKCS#8" });
         assert_eq!(problem(&fixture("ecdsa")), IdentityProblem::SshType { kind: "ecdsa-sha2-nistp256" });
         assert_eq!(problem("PuTTY-User-Key-File-3: ssh-ed25519\n"), IdentityProblem::SshForm { form: "PuTTY" });
@@ -173,7 +265,8 @@ mod tests {
     /// The crate alone panics on some of these.
     #[test]
     fn no_damaged_byte_makes_us_panic() {
-        for name in ["ed25519", "rsa_2048", "rsa_pkcs1"] {
+        use IdentityProblem as Problem;
+        for name in ["ed25519", "rsa_2048", "rsa_pkcs1", "ed25519_passphrase"] {
             let text = fixture(name);
             let (label, body) = outline(&text).unwrap();
             let bytes = STANDARD.decode(without_line_ends(body).expose()).unwrap();
@@ -185,7 +278,7 @@ mod tests {
                     match read(&changed) {
                         Ok((recipient, _)) => assert!(recipient.starts_with("ssh-"), "{name} {index}"),
                         Err(problem) => assert!(
-                            matches!(problem, IdentityProblem::SshDamaged { .. } | IdentityProblem::SshPassphrase { .. }),
+                            matches!(problem, Problem::SshDamaged { .. } | Problem::SshCipher { .. } | Problem::TooMuchWork),
                             "{name} {index} {problem}"
                         ),
                     }

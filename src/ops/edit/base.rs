@@ -118,7 +118,7 @@ fn empty_document(request: &Edit) -> Result<SecretBytes, EditError> {
     let syntax = Syntax::by_path(&path);
     let format = syntax.format().map_err(|source| FileError::Syntax { path: request.path.to_owned(), source })?;
     let mut metadata = (request.new_metadata)(&path)?;
-    let data_key = new_file::data_key(&mut metadata)?;
+    let data_key = new_file::data_key(&mut metadata, request.keyring)?;
     let tree = Tree::of(Mapping::default());
     let contents = encrypt_new(&tree, metadata, &data_key, (request.now)())?;
     Ok(format.emit(&contents.tree, contents.metadata.as_ref(), None)?)
