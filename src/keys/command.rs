@@ -108,3 +108,45 @@ pub enum CommandError {
     #[error("names a command whose output could not be read: {0}")]
     NotRead(io::ErrorKind),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn outside(patience: u64) -> Outside {
+        Outside { path: Some("/usr/bin:/bin".into()), patience: Duration::from_millis(patience), ..Outside::default() }
+    }
+
+    #[test]
+    fn a_command_that_does_not_end_is_ended() {
+        for command in ["sleep 1000", "sh -c 'exec 1>&-; exec sleep 1000'", "sh -c 'while :; do echo; done'"] {
+            let start = Instant::now();
+            let error = run(command, "age1x", &outside(300)).err();
+            assert!(matches!(error, Some(CommandError::TimedOut { .. } | CommandError::TooMuch)), "{command}: {error:?}");
+            assert!(start.elapsed() < Duration::from_secs(8), "{command}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn no_command_is_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/bin/sleep", folder.path().join("left-behind")).unwrap();
+        let outside = Outside { path: Some(folder.path().into()), ..outside(200) };
+        assert!(matches!(run("left-behind 1000", "", &outside), Err(CommandError::TimedOut { .. })));
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            // A zombie keeps its name here.
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            assert!(!stat.contains("(left-behind)"), "{stat}");
+        }
+    }
+
+    #[test]
+    fn without_a_search_path_no_program_is_run() {
+        let error = run("true", "", &Outside::default()).err();
+        assert_eq!(error, Some(CommandError::Program { program: "true".into(), source: ResolveError::NotFound }));
+        assert!(run("# nothing", "", &Outside::default()).ok().is_some_and(|printed| printed.is_empty()));
+    }
+}

@@ -57,3 +57,24 @@ impl<'a> Step<'a> {
         (kind == Kind::Age) != (self == Self::OtherKinds)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_asks_or_runs_something_comes_behind_what_does_not() {
+        use Step::{Command, LockedFile, LockedSsh, Native, OtherKinds, Plugin, Ssh};
+        let (a, b) = (Command { recipient: "a" }, Command { recipient: "b" });
+        let expected = [Native, Ssh, a, b, LockedSsh, LockedFile { source: 0 }, LockedFile { source: 1 }, Plugin, OtherKinds];
+        assert_eq!(Step::in_order(&["a", "b"], true, 2), expected);
+        assert_eq!(Step::in_order(&["a"], false, 0), [Native, Ssh, LockedSsh, Plugin, OtherKinds]);
+        assert_eq!(Step::in_order(&[], true, 2), [OtherKinds]);
+    }
+
+    #[test]
+    fn a_file_of_many_recipients_does_not_run_commands_without_end() {
+        let steps = Step::in_order(&["x"; 1000], true, 0);
+        assert_eq!(steps.iter().filter(|step| matches!(step, Step::Command { .. })).count(), MAX_COMMAND_RUNS);
+    }
+}

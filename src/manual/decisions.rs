@@ -52,6 +52,16 @@
 //! [`secret`](crate::secret) has no `Debug`, `Display`, `Clone`, `PartialEq` or `Deref`, so that nothing that holds one can derive them:
 //! the compiler reviews every use. The common crate for this allows `Debug` and `Clone` by convention.
 //!
+//! # Why a plugin client of our own?
+//!
+//! The age crate has one, but it waits and reads for ever, never reaps its program, hands it the whole environment and looks for it in
+//! relative folders too. [Ours](crate::keys::age::plugin) is one file with one invariant: the conversation ends.
+//!
+//! # Why are commands run for each recipient of a file?
+//!
+//! Because sops does, and tells them the recipient: a command may choose by it, and fail for all but one. The identities of each run are
+//! tried on all keys of the file before the next run, so a command that always prints the same is run once.
+//!
 //! # Why no async?
 //!
 //! Nothing here waits for a network. If a kind of key ever does, that stays within its file.

@@ -10,7 +10,7 @@
 //!   bytes: changing one value changes its line, the MAC and the date.
 //! - All six [selection options](crate::document::selection::SelectionOption) and `mac_only_encrypted`. `.sops.yaml` is searched and
 //!   matched [as in sops](crate::config), patterns in [Go's syntax](crate::document::pattern) included.
-//! - Identities come from the [same places](crate::keys::source).
+//! - Identities come from the [same places](crate::keys::source); commands get the same words and `SOPS_AGE_RECIPIENT`.
 //! - `exec --literal` passes what `sops exec-env` passes.
 //!
 //! # Deliberately different
@@ -22,7 +22,10 @@
 //! - `exec` takes a program and its arguments, runs no shell, and by default gives the values that python-dotenv would read.
 //! - Two equal values under one name keep different tokens. After an edit with sops they get the same one, which shows that they are equal.
 //! - Encrypted files whose line ends git turned into CR LF are read.
-//! - A bad line in a file of identities makes only itself unusable.
+//! - A bad line in a file of identities makes only itself unusable, and an encrypted file may hold a plugin's identities.
+//! - Commands, passphrases and plugins [wait](crate::keys::step) until nothing cheaper opens any key of the file; sops runs commands
+//!   first, for each key, and asks for each key.
+//! - A command may print an SSH key with a passphrase.
 //! - Output in plaintext is created for its owner alone.
 //! - `encrypt` of a file that is encrypted already changes nothing and succeeds.
 //! - `.env.production` and the like are taken for dotenv. sops takes them for binary, so a note says so.
@@ -30,5 +33,4 @@
 //! # Missing
 //!
 //! YAML, JSON, INI and binary files; key kinds other than age (entries are [kept and named](crate::keys::foreign)); files with several key
-//! groups; age plugins, post-quantum keys, identities and SSH keys with a passphrase, `SOPS_AGE_KEY_CMD` and
-//! `SOPS_AGE_SSH_PRIVATE_KEY_CMD`; sops's own command line.
+//! groups; post-quantum keys; gpg-agent as the one who is asked for the passphrase of an identity file; sops's own command line.

@@ -31,6 +31,9 @@
 //!   that silently matches nothing would leave everything in clear;
 //! - before a *new* value is stored in clear, the user is asked;
 //! - [what a terminal shows](crate::sys::terminal::escape_for_terminal) of a file is escaped;
+//! - no program runs because a file names it: [commands](crate::keys::command) come from the user's environment,
+//!   [plugins](crate::keys::age::plugin) from identities of the user's own or from recipients that the user or `.sops.yaml` named. They
+//!   are looked for in absolute folders, see no key of ours, have a deadline, and cannot drive the terminal;
 //! - sizes are limited before anything is decrypted: 64 MiB a file, 64 stanzas and 64 KiB a wrapped key.
 //!
 //! # What is not there yet

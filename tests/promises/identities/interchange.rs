@@ -95,3 +95,39 @@ fn a_plugins_file_goes_to_sops_and_back() {
     let opened = run(sandbox.dotsops(["decrypt", "theirs.env"]));
     assert_eq!((opened.code, opened.stdout.as_str()), (0, "A=opened\n"), "{}", opened.stderr);
 }
+
+#[test]
+fn every_cipher_that_ssh_keygen_protects_a_key_with_is_read_or_named() {
+    let Some(keygen) = peer("ssh-keygen", which::which("ssh-keygen").ok()) else { return };
+    for (kind, cipher, is_read) in [
+        ("ed25519", "aes128-ctr", true),
+        ("ed25519", "aes192-ctr", true),
+        ("rsa", "aes256-ctr", true),
+        ("ed25519", "aes256-cbc", true),
+        ("ed25519", "aes256-gcm@openssh.com", true),
+        ("ed25519", "chacha20-poly1305@openssh.com", false),
+        ("ed25519", "aes128-gcm@openssh.com", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        let mut command = Command::new(&keygen);
+        command.args(["-q", "-t", kind, "-N", PASSPHRASE, "-C", "", "-a", "4", "-Z", cipher, "-f"]).arg(&key);
+        assert!(command.status().unwrap().success(), "{cipher}");
+        let recipient = fs::read_to_string(key.with_extension("pub")).unwrap().trim().to_owned();
+        let sandbox = sandbox(&[&recipient]);
+        let mut pty = on_terminal(&sandbox, &[("SOPS_AGE_SSH_PRIVATE_KEY_FILE", key.to_str().unwrap())]);
+        if is_read {
+            pty.wait_for("passphrase for SOPS_AGE_SSH_PRIVATE_KEY_FILE (");
+            pty.type_keys("throwaway\n");
+        }
+        let (code, shown) = pty.end();
+        assert_eq!(code, if is_read { 0 } else { 4 }, "{cipher}: {shown}");
+        assert!(
+            is_read
+                || shown.contains(&format!(
+                    "encrypted with {cipher}, which cannot be read; `ssh-keygen -p -Z aes256-ctr -f` on a copy"
+                )),
+            "{shown}"
+        );
+    }
+}

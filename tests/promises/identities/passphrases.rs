@@ -210,3 +210,27 @@ fn a_new_identity_is_locked_with_a_passphrase_that_is_typed_twice() {
     assert!(ended.code == 6 && ended.stderr.contains("no passphrase was given"), "{}", ended.stderr);
     assert!(!sandbox.path("other.txt").exists());
 }
+
+#[test]
+fn an_edit_asks_before_the_editor_is_run_and_ends_by_an_interrupt_there() {
+    let sandbox = with_locked_keys();
+    let edit = |sandbox: &Sandbox| {
+        let mut command =
+            sandbox.dotsops(["edit", "--allow-disk-plaintext", "--editor", "sh -c 'echo B=2 >> \"$0\"'", "secrets.env"]);
+        command.env("XDG_RUNTIME_DIR", sandbox.root().join("runtime"));
+        Pty::run(&mut command)
+    };
+    let before = sandbox.read("secrets.env");
+    let mut pty = edit(&sandbox);
+    pty.wait_for("passphrase for ");
+    pty.type_keys("\x03");
+    wait_until("echo", || pty.is_cooked());
+    assert_eq!(pty.end().0, 130);
+    assert_eq!(sandbox.read("secrets.env"), before);
+    let mut pty = edit(&sandbox);
+    pty.wait_for("passphrase for ");
+    pty.type_keys("throwaway\n");
+    pty.wait_for("is saved, encrypted: 1 added");
+    let (code, shown) = pty.end();
+    assert!(code == 0 && shown.matches("passphrase").count() == 1, "{shown}");
+}
