@@ -22,14 +22,14 @@ fn sops_opens_an_identity_file_that_keygen_locked_and_one_of_age_opens_here() {
     let Some(age) = peer("age", which::which("age").ok()) else { return };
     let mine = native();
     let sandbox = sandbox(&[&mine.recipient]);
-    let keys = at_home(&sandbox, ".config/sops/age/keys.txt", &locked(&format!("# mine\n{}\n", mine.identity)));
+    let keys = at_home(&sandbox, ".config/sops/age/keys.txt", locked_as_keygen_does(&format!("# mine\n{}\n", mine.identity)));
     let mut pty = sops_on_terminal(&sops, &sandbox, &[]);
     pty.wait_for("Enter passphrase for identity");
     pty.type_keys("throwaway\n");
     let (code, shown) = pty.end();
     assert!(code == 0 && shown.contains("A=opened"), "{shown}");
 
-    let plain = at_home(&sandbox, "plain.txt", &format!("{}\n", mine.identity));
+    let plain = at_home(&sandbox, "plain.txt", format!("{}\n", mine.identity));
     for armor in [&["-a"][..], &[]] {
         fs::remove_file(&keys).unwrap();
         let mut command = sandbox.program(&age);

@@ -46,8 +46,15 @@ fn fake() -> Pair {
     Pair { identity: encoded("age-plugin-fake-").to_uppercase(), recipient: encoded("age1fake") }
 }
 
-/// `text` as an identity file that [`PASSPHRASE`] opens.
-fn locked(text: &str) -> String {
+/// `text` as an identity file that [`PASSPHRASE`] opens, with little work.
+fn locked(text: &str) -> Vec<u8> {
+    let mut recipient = age::scrypt::Recipient::new(PASSPHRASE.to_owned().into());
+    recipient.set_work_factor(4);
+    age::encrypt(&recipient, text.as_bytes()).unwrap()
+}
+
+/// The same as `keygen --passphrase` writes it.
+fn locked_as_keygen_does(text: &str) -> String {
     lock(&SecretString::copy_of(text), &SecretString::copy_of(PASSPHRASE)).unwrap()
 }
 
@@ -63,7 +70,7 @@ fn sandbox(recipients: &[&str]) -> Sandbox {
 }
 
 /// Puts `text` into the home, where only its owner can read it.
-fn at_home(sandbox: &Sandbox, name: &str, text: &str) -> PathBuf {
+fn at_home(sandbox: &Sandbox, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
     let path = sandbox.home().join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, text).unwrap();

@@ -23,7 +23,7 @@ fn state(pid: u32) -> Option<char> {
 fn with_locked_keys() -> Sandbox {
     let mine = native();
     let sandbox = sandbox(&[&native().recipient, &mine.recipient]);
-    at_home(&sandbox, KEYS, &locked(&mine.identity));
+    at_home(&sandbox, KEYS, locked(&mine.identity));
     sandbox
 }
 
@@ -31,7 +31,7 @@ fn with_locked_keys() -> Sandbox {
 fn nobody_is_asked_while_something_else_opens_the_file() {
     let (mine, key) = (native(), ssh("ed25519_passphrase"));
     let sandbox = sandbox(&[&key.recipient, &mine.recipient]);
-    at_home(&sandbox, KEYS, &locked(&mine.identity));
+    at_home(&sandbox, KEYS, locked(&mine.identity));
     at_home(&sandbox, ".ssh/id_ed25519", &key.identity);
     let printed = at_home(&sandbox, "printed", &mine.identity);
     for variable in [("SOPS_AGE_KEY", mine.identity.clone()), ("SOPS_AGE_KEY_CMD", format!("cat '{}'", printed.display()))] {
@@ -44,7 +44,7 @@ fn nobody_is_asked_while_something_else_opens_the_file() {
 fn an_ssh_key_is_asked_for_only_if_the_file_names_it_and_before_an_identity_file() {
     let (mine, key) = (native(), ssh("ed25519_passphrase"));
     let sandbox = sandbox(&[&key.recipient, &mine.recipient]);
-    at_home(&sandbox, KEYS, &locked(&mine.identity));
+    at_home(&sandbox, KEYS, locked(&mine.identity));
     at_home(&sandbox, ".ssh/id_ed25519", &key.identity);
     let mut pty = on_terminal(&sandbox, &[]);
     pty.wait_for("passphrase for ~/.ssh/id_ed25519: ");
@@ -64,7 +64,7 @@ fn an_ssh_key_is_asked_for_only_if_the_file_names_it_and_before_an_identity_file
     assert!(code == 0 && !shown.contains("id_ed25519"), "{shown}");
     let sandbox = super::sandbox(&[&ssh("ed25519").recipient]);
     at_home(&sandbox, ".ssh/id_ed25519", &key.identity);
-    at_home(&sandbox, KEYS, &locked(&mine.identity));
+    at_home(&sandbox, KEYS, locked(&mine.identity));
     let (code, shown) = on_terminal(&sandbox, &[]).end();
     assert!(code == 4 && !shown.contains("passphrase for"), "{shown}");
 }
@@ -91,6 +91,42 @@ fn a_passphrase_is_not_shown_and_may_be_corrected_twice() {
     assert_eq!(code, 4, "{shown}");
     assert!(shown.contains("is protected by a passphrase, which was wrong three times"), "{shown}");
     assert!(shown.contains("hint: run it again with the right passphrase") && !shown.contains("wrong-2"), "{shown}");
+}
+
+#[test]
+fn every_source_of_identities_may_be_locked() {
+    let mine = native();
+    let text = locked_as_keygen_does(&mine.identity);
+    let sandbox = sandbox(&[&mine.recipient]);
+    let file = at_home(&sandbox, "locked", &text).display().to_string();
+    let command = format!("cat {file}");
+    for (variable, value) in [("SOPS_AGE_KEY", &text), ("SOPS_AGE_KEY_FILE", &file), ("SOPS_AGE_KEY_CMD", &command)] {
+        let mut pty = on_terminal(&sandbox, &[(variable, value)]);
+        pty.wait_for(&format!("passphrase for {variable}"));
+        pty.type_keys("throwaway\n");
+        let (code, shown) = pty.end();
+        assert!(code == 0 && shown.ends_with("A=opened\r\n"), "{variable}: {shown}");
+    }
+    let key = ssh("ed25519_passphrase");
+    let sandbox = super::sandbox(&[&key.recipient]);
+    let command = format!("cat {}", at_home(&sandbox, "key", &key.identity).display());
+    let mut pty = on_terminal(&sandbox, &[("SOPS_AGE_SSH_PRIVATE_KEY_CMD", &command)]);
+    pty.wait_for("passphrase for SOPS_AGE_SSH_PRIVATE_KEY_CMD: ");
+    pty.type_keys("throwaway\n");
+    assert_eq!(pty.end().0, 0);
+}
+
+#[test]
+fn init_asks_for_the_identity_that_is_there_before_it_makes_one() {
+    let mine = native();
+    let sandbox = Sandbox::empty();
+    at_home(&sandbox, KEYS, locked(&mine.identity));
+    let mut pty = Pty::run(&mut sandbox.dotsops(["init", "--yes"]));
+    pty.wait_for("passphrase for ");
+    pty.type_keys("throwaway\n");
+    let (code, shown) = pty.end();
+    assert!(code == 0 && shown.contains(&format!("identity: {} from ", mine.recipient)), "{shown}");
+    assert!(sandbox.read(".sops.yaml").contains(&mine.recipient));
 }
 
 #[test]

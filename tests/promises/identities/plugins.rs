@@ -61,7 +61,7 @@ fn a_plugin_is_not_run_while_something_else_opens_the_file_nor_because_the_file_
     assert_eq!(fake.decrypt(&[("SOPS_AGE_KEY", &native().identity)]).code, 4);
     assert_eq!(runs(&fake.log), 1);
     // Behind a passphrase too.
-    at_home(&fake.sandbox, ".config/sops/age/keys.txt", &locked(&mine.identity));
+    at_home(&fake.sandbox, ".config/sops/age/keys.txt", locked(&mine.identity));
     let mut command = fake.sandbox.dotsops(["decrypt", "secrets.env"]);
     command.env("PATH", &fake.path).env("FAKE_LOG", &fake.log).env("SOPS_AGE_KEY", &fake_pair.identity);
     let mut pty = Pty::run(&mut command);
