@@ -51,6 +51,11 @@ case "$FAKE_MODE" in
   short) key=AAAA ;;
 esac
 
+if [ "$FAKE_MODE" = many ]; then
+  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32; do
+    ask 'recipient-stanza 0 fake' "$key"
+  done
+fi
 if [ -n "$key" ]; then
   case "$1" in
     --age-plugin=recipient-v1) ask 'recipient-stanza 0 fake' "$key" ;;

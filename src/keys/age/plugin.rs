@@ -15,6 +15,8 @@ use age_core::secrecy::ExposeSecret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
+use crate::keys::age::header::MAX_STANZAS as MAX_STANZAS_READ;
+use crate::keys::fields::MAX_WRAPPED_LENGTH;
 use crate::keys::outside::{Outside, Question};
 use crate::secret::SecretBytes;
 use crate::sys::piped::{PipeError, Piped, Start};
@@ -24,6 +26,9 @@ const MAX_SAID: usize = 1 << 20;
 
 /// How many stanzas a plugin may say.
 const MAX_STANZAS: usize = 256;
+
+/// How many stanzas a plugin may wrap a file key in: the reader of the file takes twice as many.
+const MAX_WRAPPED: usize = MAX_STANZAS_READ / 2;
 
 /// How much of a plugin's message is repeated in an error.
 const MAX_MESSAGE: usize = 200;
@@ -74,7 +79,13 @@ pub(super) fn wrap(name: &str, recipient: &str, file_key: &FileKey, outside: &Ou
         "labels" => Ok(true),
         _ => Ok(false),
     })?;
-    if stanzas.is_empty() { Err(PluginError::Silent { plugin: name.to_owned() }) } else { Ok(stanzas) }
+    // More than that nobody reads.
+    let length: usize = stanzas.iter().map(|stanza| stanza.body.len() + stanza.args.iter().map(String::len).sum::<usize>()).sum();
+    match stanzas.len() {
+        0 => Err(PluginError::Silent { plugin: name.to_owned() }),
+        1..=MAX_WRAPPED if length <= MAX_WRAPPED_LENGTH / 4 => Ok(stanzas),
+        _ => Err(PluginError::TooMuch { plugin: name.to_owned() }),
+    }
 }
 
 /// Has the plugin `name` unwrap the file key in one of `stanzas` with its `identity`; `None` if none is for it.

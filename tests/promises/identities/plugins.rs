@@ -72,6 +72,19 @@ fn a_plugin_is_not_run_while_something_else_opens_the_file_nor_because_the_file_
 }
 
 #[test]
+fn a_plugins_identity_in_a_locked_file_is_used() {
+    let pair = fake();
+    let fake = Fake::new(&[&pair.recipient]);
+    at_home(&fake.sandbox, ".config/sops/age/keys.txt", locked(&format!("# a token\n{}\n", pair.identity)));
+    let mut command = fake.sandbox.dotsops(["decrypt", "secrets.env"]);
+    let mut pty = Pty::run(command.env("PATH", &fake.path));
+    pty.wait_for("passphrase for ");
+    pty.type_keys("throwaway\n");
+    let (code, shown) = pty.end();
+    assert!(code == 0 && shown.ends_with("A=opened\r\n"), "{shown}");
+}
+
+#[test]
 fn a_plugin_speaks_to_the_terminal_through_us_and_cannot_drive_it() {
     let fake_pair = fake();
     let fake = Fake::new(&[&fake_pair.recipient]);

@@ -145,6 +145,8 @@ fn a_hostile_plugin_is_bounded_and_gone() {
     ] {
         assert_eq!(Fake::new(mode, Some("y")).failure(), expected, "{mode}");
     }
+    // More stanzas than a reader of the file would take.
+    assert_eq!(Fake::new("many", None).wrap().err(), Some(PluginError::TooMuch { plugin: plugin() }));
     let mut silent = Fake::new("silent", None);
     silent.outside.patience = Duration::from_millis(300);
     let start = Instant::now();
