@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::{Arg, Command, ValueHint};
@@ -92,10 +91,10 @@ fn names(files: &[PathBuf]) -> Vec<OsString> {
     keys.filter(|name| seen.insert(name.clone())).map(OsString::from).collect()
 }
 
-/// Encrypted files that begin with `current`, and folders that may hold some.
+/// Encrypted files that begin with `current`, or all files if there is none; and folders, that may hold some.
 fn encrypted_files(current: &OsStr) -> Vec<CompletionCandidate> {
-    let looked_at = Arc::new(AtomicU64::new(0));
-    let is_wanted = move |path: &Path| {
+    let looked_at = AtomicU64::new(0);
+    let is_encrypted = move |path: &Path| {
         let Ok(metadata) = path.metadata() else { return false };
         // Each file costs something, however small it is.
         let before = looked_at.fetch_add(metadata.len().clamp(4096, LARGEST), Ordering::Relaxed);
@@ -106,7 +105,10 @@ fn encrypted_files(current: &OsStr) -> Vec<CompletionCandidate> {
             is_file => is_file && path.extension().is_some_and(|extension| extension == "env"),
         }
     };
-    let found = PathCompleter::any().filter(is_wanted).complete(current);
+    let found = PathCompleter::any().filter(is_encrypted).complete(current);
+    if found.iter().all(is_folder) {
+        return PathCompleter::file().complete(current);
+    }
     // An encrypted `.env` is no file to be hidden.
     found.into_iter().map(|candidate| if is_folder(&candidate) { candidate } else { candidate.hide(false) }).collect()
 }

@@ -37,18 +37,23 @@ const LINES: &[(&str, &[&str])] = &[
     ("dotsops exec --only \"DB_U\t -- x", &["exec", "--only", "DB_URL", "--", "x"]),
     // What no file has stays as it is.
     ("dotsops exec --only NONE\t -- x", &["exec", "--only", "NONE", "--", "x"]),
+    ("dotsops keys ~/ke\t", &["keys", "HOME/kept.env"]),
+    // If none is encrypted, any file.
+    ("dotsops keys sam\t", &["keys", "sample.txt"]),
     // Another program's line.
     ("dotsops exec -- zz-prog\t secr\t", &["exec", "--", "zz-program", "secrets.env"]),
 ];
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::with_identity();
-    as_sops_writes(&sandbox, "secrets.env", format!("DB_URL=1\n{HOSTILE_NAME}=1\nDB\x1b[2JU=1\n").as_bytes());
+    as_sops_writes(&sandbox, "secrets.env", format!("DB_URL=1\n{HOSTILE_NAME}=1\nM_ONE=1\nM_TWO=2\nDB\x1b[2JU=1\n").as_bytes());
     std::fs::create_dir(sandbox.path("folder")).unwrap();
     as_sops_writes(&sandbox, "folder/inner.env", b"INNER_KEY=1\n");
     as_sops_writes(&sandbox, HOSTILE_FILE, b"A=1\n");
     as_sops_writes(&sandbox, "line\nbreak.env", b"A=1\n");
+    as_sops_writes(&sandbox, "../home/kept.env", b"A=1\n");
     sandbox.write("sample.txt", "s");
+    sandbox.write("second.txt", "s");
     sandbox.write("plain.env", "A=1\n");
     // Names need no key.
     std::fs::remove_dir_all(sandbox.home().join(".config")).unwrap();
@@ -58,17 +63,26 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Types each line into `shell`, in which a function of the program's name shows the words it gets.
-fn assert_completes(sandbox: &Sandbox, shell: &mut Command) {
+/// Types each line into `shell`, in which a function of the program's name shows the words it gets. `list` are the keys that show what
+/// there is to choose from.
+fn assert_completes(sandbox: &Sandbox, shell: &mut Command, list: &str) {
     let path = std::env::join_paths([&sandbox.root().join("bin"), Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
-    let mut terminal = Pty::run(shell.env("PATH", path).env("MARKED", "1").env("LC_ALL", "C.UTF-8"));
+    // No identity is asked for, so no command that would give one is run.
+    shell.env("PATH", path).env("MARKED", "1").env("LC_ALL", "C.UTF-8").env("SOPS_AGE_KEY_CMD", "touch pwned");
+    let mut terminal = Pty::run(shell);
     terminal.resize(200, 50);
     terminal.wait_for("ready-to-type");
     for (line, words) in LINES {
-        let expected: String = words.iter().map(|word| format!("<{word}>")).collect();
+        let home = sandbox.home().display().to_string();
+        let expected: String = words.iter().map(|word| format!("<{}>", word.replace("HOME", &home))).collect();
         terminal.type_keys(&format!("{line}\n"));
         terminal.wait_for(&format!("[{expected}]"));
     }
+    terminal.type_keys(&format!("dotsops exec --only M_{list}"));
+    terminal.wait_for("M_ONE");
+    terminal.wait_for("M_TWO");
+    terminal.type_keys("ONE -- x\n");
+    terminal.wait_for("[<exec><--only><M_ONE><--><x>]");
     terminal.type_keys("exit\n");
     let (_, shown) = terminal.end();
     assert!(!shown.contains("error:") && !shown.contains("dotsops: "), "{shown}");
@@ -93,7 +107,7 @@ fn bash_completes() {
     let Some(bash) = shell("bash") else { return };
     let sandbox = sandbox();
     let rc = sandbox.write("../rc", format!("{}\n{BASH}", readme_line("bash")));
-    assert_completes(&sandbox, sandbox.program(&bash).args(["--noprofile", "--rcfile"]).arg(rc).arg("-i"));
+    assert_completes(&sandbox, sandbox.program(&bash).args(["--noprofile", "--rcfile"]).arg(rc).arg("-i"), "\t\t");
 }
 
 #[test]
@@ -103,7 +117,7 @@ fn bash_with_bash_completion_completes() {
     let Some(script) = peers::peer("bash-completion", script) else { return };
     let sandbox = sandbox();
     let rc = sandbox.write("../rc", format!("source {}\n{}\n{BASH}", script.display(), readme_line("bash")));
-    assert_completes(&sandbox, sandbox.program(&bash).args(["--noprofile", "--rcfile"]).arg(rc).arg("-i"));
+    assert_completes(&sandbox, sandbox.program(&bash).args(["--noprofile", "--rcfile"]).arg(rc).arg("-i"), "\t\t");
 }
 
 #[test]
@@ -111,7 +125,7 @@ fn zsh_completes() {
     let Some(zsh) = shell("zsh") else { return };
     let sandbox = sandbox();
     sandbox.write("../zsh/.zshrc", format!("autoload -U compinit\ncompinit -u -D\n{}\n{BASH}", readme_line("zsh")));
-    assert_completes(&sandbox, sandbox.program(&zsh).env("ZDOTDIR", sandbox.root().join("zsh")).args(["-d", "-i"]));
+    assert_completes(&sandbox, sandbox.program(&zsh).env("ZDOTDIR", sandbox.root().join("zsh")).args(["-d", "-i"]), "\t");
 }
 
 #[test]
@@ -121,7 +135,7 @@ fn fish_completes() {
     let function = "function dotsops; printf '['; printf '<%s>' $argv; echo ']'; end\necho ready-to-\"type\"\n";
     let rc = sandbox.write("../rc.fish", format!("{}\n{function}", readme_line("fish")));
     let source = format!("source {}", rc.display());
-    assert_completes(&sandbox, sandbox.program(&fish).args(["--no-config", "--init-command", &source]));
+    assert_completes(&sandbox, sandbox.program(&fish).args(["--no-config", "--init-command", &source]), "\t");
 }
 
 fn offered(sandbox: &Sandbox, words: &[&str]) -> Ended {
@@ -139,7 +153,7 @@ fn values(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
 fn what_is_offered_cannot_drive_a_terminal_or_look_like_two() {
     let sandbox = sandbox();
     sandbox.write("\u{202e}right-to-left.env", sandbox.read("secrets.env"));
-    assert_eq!(values(&sandbox, &["exec", "--only", ""]), ["DB_URL", HOSTILE_NAME]);
+    assert_eq!(values(&sandbox, &["exec", "--only", ""]), ["DB_URL", HOSTILE_NAME, "M_ONE", "M_TWO"]);
     let files = values(&sandbox, &["exec", "-f", ""]);
     assert_eq!(files, [HOSTILE_FILE, "secrets.env", "folder/"]);
 }

@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -138,4 +138,29 @@ fn python_dotenv_over_decrypt_reads_what_it_read_from_the_plaintext() {
     assert_eq!(values["DATABASE_URL"], VALUES[0].1);
     fs::remove_file(plain).unwrap();
     assert_eq!(search(sandbox.root()).found, Vec::<String>::new());
+}
+
+#[test]
+fn the_identity_may_come_from_the_command_that_the_recipe_names() {
+    let sandbox = sandbox();
+    if !sandbox.run(&["--help"]).stdout.contains("SOPS_AGE_KEY_CMD") {
+        peers::say("skipped: SOPS_AGE_KEY_CMD is not known yet");
+        return;
+    }
+    let block = recipe("A kernel that decrypts when it starts", "json");
+    let specification: Value = serde_json::from_str(&format!("{{{block}}}")).unwrap();
+    let identity = sandbox.home().join(".config/sops/age/keys.txt");
+    let keyring = sandbox.home().join("kept-elsewhere");
+    fs::rename(identity, &keyring).unwrap();
+    let tool = sandbox
+        .write("../bin/secret-tool", format!("#!/bin/sh\n[ \"$*\" = 'lookup service dotsops' ] && cat {}\n", keyring.display()));
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |with_block: bool| {
+        let path = std::env::join_paths([tool.parent().unwrap(), Path::new("/usr/bin"), Path::new("/bin")]).unwrap();
+        let mut command = sandbox.dotsops(["exec", "--", "true"]);
+        command.env("PATH", path);
+        let variables = specification["env"].as_object().unwrap().iter().filter(|_| with_block);
+        ended(command.envs(variables.map(|(name, value)| (name, value.as_str().unwrap())))).code
+    };
+    assert_eq!((run(false), run(true)), (125, 0));
 }

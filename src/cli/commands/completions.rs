@@ -107,7 +107,7 @@ fn escaped(text: &str, in_home: bool) -> String {
     let is_plain = |character: char| character.is_alphanumeric() || "_-./:=,@%+".contains(character);
     let mut escaped = String::with_capacity(text.len());
     for (at, character) in text.char_indices() {
-        if !is_plain(character) && !(in_home && at == 0) {
+        if !(is_plain(character) || (in_home && at == 0)) {
             escaped.push('\\');
         }
         escaped.push(character);
