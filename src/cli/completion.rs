@@ -36,16 +36,7 @@ pub fn candidates(definition: Command, words: Vec<OsString>, environment: &Envir
     let names = names(&files(definition.clone(), before, environment));
     let variables: Vec<OsString> = environment.inherited(false).into_iter().map(|(name, _)| name).collect();
     let is_empty = current.is_empty();
-    let mut definition = definition.mut_subcommands(|verb| {
-        let takes_plaintext = ["encrypt", "init"].contains(&verb.get_name());
-        verb.mut_args(|arg| match value_name(&arg) {
-            Some("FILE") if takes_plaintext || is_output(&arg) => arg.value_hint(ValueHint::FilePath),
-            Some("FILE") => arg.add(ArgValueCompleter::new(encrypted_files)),
-            Some("NAME") if arg.get_id() == "keep" => arg.add(one_of(variables.clone())),
-            Some("KEY" | "OLD" | "NAME" | "GLOB") => arg.add(one_of(names.clone())),
-            _ => arg,
-        })
-    });
+    let mut definition = with_completers(definition, &names, &variables);
     let index = words.len() - 1;
     let here = std::env::current_dir().ok();
     let found = complete(&mut definition, words, index, here.as_deref()).unwrap_or_default();
@@ -58,20 +49,31 @@ pub fn candidates(definition: Command, words: Vec<OsString>, environment: &Envir
     candidates
 }
 
+/// `command` and all below it, each argument with what its value's name stands for.
+fn with_completers(command: Command, names: &[OsString], variables: &[OsString]) -> Command {
+    let takes_plaintext = ["encrypt", "init"].contains(&command.get_name());
+    let command = command.mut_args(|arg| match value_name(&arg) {
+        Some("FILE") if takes_plaintext || is_output(&arg) => arg.value_hint(ValueHint::FilePath),
+        Some("FILE") => arg.add(ArgValueCompleter::new(encrypted_files)),
+        Some("NAME") if arg.get_id() == "keep" => arg.add(one_of(variables.to_vec())),
+        Some("KEY" | "OLD" | "NAME" | "GLOB") => arg.add(one_of(names.to_vec())),
+        _ => arg,
+    });
+    command.mut_subcommands(|below| with_completers(below, names, variables))
+}
+
 /// The files that the command line `words` is about: those it names, else the default.
 fn files(definition: Command, words: &[OsString], environment: &Environment) -> Vec<PathBuf> {
-    let ids = |verb: &Command| -> Vec<String> {
-        let files = verb.get_arguments().filter(|arg| value_name(arg) == Some("FILE") && !is_output(arg));
-        files.map(|arg| arg.get_id().to_string()).collect()
-    };
     let definition = definition.ignore_errors(true).subcommand_required(false).arg_required_else_help(false);
     let mut named = Vec::new();
-    if let Ok(matches) = definition.clone().try_get_matches_from(words)
-        && let Some((name, matches)) = matches.subcommand()
-        && let Some(verb) = definition.find_subcommand(name)
-    {
-        let raw = ids(verb).into_iter().filter_map(|id| matches.try_get_raw(&id).ok().flatten()).flatten();
-        named.extend(raw.map(PathBuf::from));
+    if let Ok(all) = definition.clone().try_get_matches_from(words) {
+        let mut at = all.subcommand().and_then(|(name, below)| Some((definition.find_subcommand(name)?, below)));
+        while let Some((verb, matches)) = at {
+            let files = verb.get_arguments().filter(|arg| value_name(arg) == Some("FILE") && !is_output(arg));
+            let raw = files.filter_map(|arg| matches.try_get_raw(arg.get_id().as_str()).ok().flatten()).flatten();
+            named.extend(raw.map(PathBuf::from));
+            at = matches.subcommand().and_then(|(name, below)| Some((verb.find_subcommand(name)?, below)));
+        }
     }
     if named.is_empty() {
         let default = environment.var("DOTSOPS_FILE").map(PathBuf::from);
