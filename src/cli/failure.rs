@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::exit_code::ExitCode;
+use super::people::People;
 use crate::config::{ConfigError, Stranger};
 use crate::document::metadata::MetadataError;
 use crate::document::{DecryptError, EncryptError as DocumentError, NotADocument, OpenError};
@@ -16,9 +17,9 @@ use crate::keys::age::identity::IdentityProblem;
 use crate::keys::age::plugin::PluginError;
 use crate::keys::age::recipient::RecipientError;
 use crate::keys::command::CommandError;
-use crate::keys::group::UnlockError;
-use crate::keys::keyring::Keyring;
-use crate::keys::{UnwrapError, WrapError};
+use crate::keys::group::{GroupOutcome, KeyFailure, Outcome, UnlockError};
+use crate::keys::keyring::{IdentityFailure, Keyring};
+use crate::keys::{Kind, UnwrapError, WrapError};
 use crate::ops::edit::editors::EditorError;
 use crate::ops::edit::error::EditError;
 use crate::ops::encrypt::{EncryptError, PrepareError};
@@ -26,6 +27,7 @@ use crate::ops::exec::{ExecError, Reason};
 use crate::ops::file::FileError;
 use crate::ops::init::InitError;
 use crate::ops::new_file::NewFileError;
+use crate::ops::rewrap::{RewrapError, SaveError};
 use crate::sys::atomic_write::ReplaceError;
 use crate::sys::file_lock::LockError;
 use crate::sys::process::{ExecError as ExecveError, ResolveError, TooLarge};
@@ -69,6 +71,12 @@ impl Failure {
 
     fn hint(mut self, hint: impl ToString) -> Self {
         self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// The same, with the file's name before it.
+    pub fn about(mut self, path: &Path) -> Self {
+        self.error = format!("{}: {}", path.display(), self.error);
         self
     }
 
@@ -190,8 +198,14 @@ impl Failure {
             NewFileError::NoKeys { config: Some(path) } => Self::of(ExitCode::Malformed, error)
                 .because(format!("the rule of {} names no keys", path.display()))
                 .hint(hint_at_rule),
-            NewFileError::SeveralGroups { .. } | NewFileError::KindNotSupported { .. } => {
+            NewFileError::KindNotSupported { .. } => {
                 Self::of(ExitCode::Malformed, error).hint("use sops for this file, or name age recipients with --age")
+            }
+            NewFileError::EmptyGroup { .. } => {
+                Self::of(ExitCode::Malformed, error).hint("nobody could open that group: give it keys, or take it out")
+            }
+            NewFileError::Threshold { groups, .. } => {
+                Self::of(ExitCode::Malformed, error).hint(format!("`shamir_threshold` can be from 2 to {groups} there"))
             }
             NewFileError::RuleRecipient { source, .. } | NewFileError::Recipient(source) => {
                 Self::of(ExitCode::Malformed, error).hint(recipient_hint(source))
@@ -228,13 +242,15 @@ impl Failure {
     }
 
     fn wrap(error: &WrapError) -> Self {
-        let failure = Self::of(ExitCode::World, error);
         match error {
             WrapError::Plugin { source, .. } => match plugin_hint(source) {
-                Some(hint) => failure.hint(hint),
-                None => failure,
+                Some(hint) => Self::of(ExitCode::World, error).hint(hint),
+                None => Self::of(ExitCode::World, error),
             },
-            _ => failure,
+            WrapError::NotSupported { .. } => Self::of(ExitCode::Refused, error).hint("use sops for this file"),
+            WrapError::Threshold { .. } => Self::of(ExitCode::Usage, error).hint("--threshold N says how many are to be needed"),
+            WrapError::EmptyGroup(_) | WrapError::NoGroups => Self::of(ExitCode::Malformed, error),
+            error => Self::of(ExitCode::World, error),
         }
     }
 
@@ -259,36 +275,28 @@ impl Failure {
     }
 
     fn locked(path: &Path, what: String, error: &UnlockError, keyring: &Keyring) -> Self {
-        let UnlockError::Locked { keys, identities } = error else {
-            return Self::of(ExitCode::Locked, error).because(what).hint("use sops for this file");
-        };
-        let damaged = keys
-            .iter()
-            .find(|key| !matches!(key.why, UnwrapError::NoMatch(_) | UnwrapError::NoIdentities | UnwrapError::NotSupported(_)));
-        if let Some(key) = damaged {
-            return Self::new(ExitCode::NotAuthentic, what)
-                .because(format!("the data key wrapped for {}: {}", short(&key.recipient), key.why))
-                .hint("the file's metadata was changed; the last good version is in git");
-        }
-        let recipients: Vec<String> = keys.iter().map(|key| format!("{} {}", key.kind.title(), short(&key.recipient))).collect();
-        let mut cause = format!("encrypted to {}", listed(&recipients));
-        let held = keyring.recipients();
-        let mut origins: Vec<String> = held.iter().map(|(origin, _)| origin.to_string()).collect();
-        origins.dedup();
-        match held.len() {
-            0 => {
-                let places: Vec<String> = keyring.sources().iter().map(|source| source.origin.to_string()).collect();
-                cause.push_str("; you have no identity");
-                if !places.is_empty() {
-                    cause.push_str(&format!(" (looked in {})", places.join(", ")));
-                }
+        const CHANGED: &str = "the file's metadata was changed; the last good version is in git";
+        let (keys, identities) = match error {
+            UnlockError::Locked { keys, identities } => (keys, identities),
+            UnlockError::GroupsLocked { groups, needed, identities } => {
+                return Self::groups_locked(what, groups, *needed, identities, keyring);
             }
-            count => cause.push_str(&format!("; tried {} from {}", counted(count, "identity", "identities"), origins.join(", "))),
+            UnlockError::Shares(_) => return Self::new(ExitCode::NotAuthentic, what).because(chain(error)).hint(CHANGED),
+            error => return Self::new(ExitCode::Malformed, what).because(error).hint(CHANGED),
+        };
+        if let Some(key) = keys.iter().find(|key| key.is_damage()) {
+            return Self::damaged_key(what, key);
         }
-        for failure in identities {
-            let line = failure.line.map(|line| format!(", line {line}")).unwrap_or_default();
-            cause.push_str(&format!("; {}{line}: {}", failure.origin, failure.problem));
-        }
+        let people = People::nearby();
+        let recipients: Vec<String> = keys
+            .iter()
+            .map(|key| match key.kind {
+                Kind::Age => format!("{} {}", key.kind.title(), people.brief(key.kind, &key.recipient)),
+                _ => people.brief(key.kind, &key.recipient),
+            })
+            .collect();
+        let cause = format!("encrypted to {}{}", listed(&recipients), tried(keyring, identities));
+        let held = keyring.recipients();
         let only_others = keys.iter().all(|key| matches!(key.why, UnwrapError::NotSupported(_)));
         let untried = identities.iter().find_map(|failure| untried_hint(&failure.problem));
         let why = match untried {
@@ -301,14 +309,128 @@ impl Failure {
             _ if only_others => failure.hint("this version opens files with age keys only; use sops for this one"),
             None => failure.hint(
                 "`dotsops keygen` makes an identity; then somebody who can read the file adds its public key to \
-                                  .sops.yaml and runs `sops updatekeys`. An identity elsewhere: SOPS_AGE_KEY_FILE=FILE",
+                                  .sops.yaml and runs `dotsops updatekeys`. An identity elsewhere: SOPS_AGE_KEY_FILE=FILE",
             ),
             Some((_, own)) => failure.hint(format!(
-                "ask somebody who can read it to add {} to .sops.yaml and to run `sops updatekeys {}`",
+                "ask somebody who can read it to add {} to .sops.yaml and to run `dotsops updatekeys {}`",
                 short_only_ssh(own),
                 shell_word(path)
             )),
         }
+    }
+
+    /// Too few groups of several opened: says which, and who is in the others.
+    fn groups_locked(
+        what: String,
+        groups: &[GroupOutcome],
+        needed: usize,
+        identities: &[IdentityFailure],
+        keyring: &Keyring,
+    ) -> Self {
+        let mut opened = 0;
+        let mut locked = Vec::new();
+        for (at, group) in groups.iter().enumerate() {
+            match &group.outcome {
+                Outcome::Opened => opened += 1,
+                Outcome::Locked(keys) => locked.push((at, &group.keys, keys)),
+            }
+        }
+        if let Some(key) = locked.iter().flat_map(|(.., keys)| keys.iter()).find(|key| key.is_damage()) {
+            return Self::damaged_key(what, key);
+        }
+        let people = People::nearby();
+        let needs = |(at, keys, _): &(usize, &Vec<(Kind, String)>, _)| {
+            let members: Vec<String> = keys.iter().map(|(kind, recipient)| people.brief(*kind, recipient)).collect();
+            match members.len() {
+                0 => format!("group {at} has no keys"),
+                1 => format!("group {at} needs {}", members[0]),
+                _ => format!("group {at} needs one of {}", listed(&members)),
+            }
+        };
+        let missing: Vec<String> = locked.iter().map(needs).collect();
+        let cause = format!("{}{}", missing.join("; "), tried(keyring, identities));
+        let count = groups.len();
+        let failure =
+            Self::new(ExitCode::Locked, format!("{what}: {opened} of its {count} key groups opened, {needed} are needed"))
+                .because(cause);
+        let is_foreign = |key: &KeyFailure| matches!(key.why, UnwrapError::NotSupported(_));
+        if locked.iter().all(|(.., keys)| keys.iter().all(is_foreign)) {
+            return failure.hint("this version opens groups with age keys only; use sops for this file");
+        }
+        failure.hint(format!(
+            "it takes identities of {needed} groups at once; SOPS_AGE_KEY_FILE=FILE names a file that holds more of them"
+        ))
+    }
+
+    fn damaged_key(what: String, key: &KeyFailure) -> Self {
+        Self::new(ExitCode::NotAuthentic, what)
+            .because(format!("the data key wrapped for {}: {}", short(&key.recipient), key.why))
+            .hint("the file's metadata was changed; the last good version is in git")
+    }
+
+    /// A file that could not be wrapped for others.
+    pub fn rewrap(path: &Path, error: RewrapError) -> Self {
+        match error {
+            RewrapError::Wrap(error) => Self::wrap(&error).about(path),
+            RewrapError::Emit(error) => error.into(),
+            error => Self::of(ExitCode::Bug, &error).hint("nothing was written; please report this"),
+        }
+    }
+
+    /// A file that could not be replaced.
+    pub fn save(path: &Path, error: SaveError) -> Self {
+        match error {
+            SaveError::Lock(error) => Self::lock(path, &error),
+            SaveError::Replace(error) => Self { error: format!("{} is not replaced", path.display()), ..error.into() },
+        }
+    }
+
+    /// A group that is not there.
+    pub fn no_such_group(index: usize, groups: usize) -> Self {
+        Self::new(ExitCode::Usage, format!("there is no key group {index}"))
+            .because(match groups {
+                1 => "the file has one, group 0".to_owned(),
+                groups => format!("the file has {groups}, from 0 to {}", groups - 1),
+            })
+            .hint("`dotsops groups list` shows them")
+    }
+
+    /// Fewer groups than are needed would be left.
+    pub fn too_few_groups(left: usize, needed: usize) -> Self {
+        let failure = Self::new(ExitCode::Refused, format!("{} would be left", counted(left, "key group", "key groups")));
+        match left {
+            0 => failure.because("nobody could read the file").hint("`dotsops groups add` first adds another one"),
+            1 => failure
+                .because(format!("{needed} are needed to open the file"))
+                .hint("--threshold 1 lets the one that is left open it alone"),
+            left => failure
+                .because(format!("{needed} are needed to open the file"))
+                .hint(format!("--threshold N with N from 2 to {left} says how many are to be needed")),
+        }
+    }
+
+    /// There is no `.sops.yaml`, or it has no rules.
+    pub fn no_rules(config: Option<&Path>) -> Self {
+        let failure = Self::new(ExitCode::Malformed, "there is no rule that files could be made to follow");
+        match config {
+            None => failure.because("there is no .sops.yaml here or above"),
+            Some(config) => failure.because(format!("{} has no creation_rules", config.display())),
+        }
+        .hint("`dotsops init` writes one")
+    }
+
+    /// Nobody could be asked whether recipients may change.
+    pub fn recipients_not_agreed() -> Self {
+        Self::new(ExitCode::Refused, "nobody agreed to these changes, and nothing was changed")
+            .because("there is no terminal to ask on")
+            .hint("`-y` agrees to them")
+    }
+
+    /// Files are to be found through git, which does not know any.
+    pub fn no_repository(here: &Path) -> Self {
+        Self::new(ExitCode::Usage, "no file is named, and git tracks none here")
+            .because(format!("{} is in no repository, or there is no program git", here.display()))
+            .hint("name the files")
     }
 
     /// A file that another edit holds, or that no lock can be taken for.
@@ -670,6 +792,29 @@ pub fn short(recipient: &str) -> String {
 /// A public key whole, so that it can be copied; SSH and post-quantum keys are too long for a line.
 fn short_only_ssh(recipient: &str) -> String {
     if recipient.starts_with("age1") && recipient.len() < 100 { recipient.to_owned() } else { short(recipient) }
+}
+
+/// What the user has to open files with, behind a semicolon.
+fn tried(keyring: &Keyring, identities: &[IdentityFailure]) -> String {
+    let held = keyring.recipients();
+    let mut origins: Vec<String> = held.iter().map(|(origin, _)| origin.to_string()).collect();
+    origins.dedup();
+    let mut tried = String::new();
+    match held.len() {
+        0 => {
+            let places: Vec<String> = keyring.sources().iter().map(|source| source.origin.to_string()).collect();
+            tried.push_str("; you have no identity");
+            if !places.is_empty() {
+                tried.push_str(&format!(" (looked in {})", places.join(", ")));
+            }
+        }
+        count => tried.push_str(&format!("; tried {} from {}", counted(count, "identity", "identities"), origins.join(", "))),
+    }
+    for failure in identities {
+        let line = failure.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        tried.push_str(&format!("; {}{line}: {}", failure.origin, failure.problem));
+    }
+    tried
 }
 
 fn listed(items: &[String]) -> String {

@@ -9,6 +9,7 @@ mod environment;
 mod exit_code;
 mod failure;
 mod output;
+mod people;
 mod prompt;
 mod usage;
 
@@ -91,6 +92,8 @@ enum Command {
     Filestatus(commands::filestatus::Arguments),
     Man(commands::man::Arguments),
     Completions(commands::completions::Arguments),
+    Updatekeys(commands::updatekeys::Arguments),
+    Groups(commands::groups::Arguments),
 }
 
 /// What every command is given.
@@ -170,6 +173,8 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         Command::Filestatus(arguments) => commands::filestatus::run(arguments, &surroundings),
         Command::Man(arguments) => commands::man::run(arguments, &surroundings),
         Command::Completions(arguments) => commands::completions::run(arguments, &surroundings),
+        Command::Updatekeys(arguments) => commands::updatekeys::run(arguments, &surroundings),
+        Command::Groups(arguments) => commands::groups::run(arguments, &surroundings),
     };
     outcome.unwrap_or_else(|failure| {
         if failure.reader_gone {

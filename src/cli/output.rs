@@ -75,6 +75,16 @@ impl Output {
         self.stderr("hint", &text);
     }
 
+    /// How far long work is, in one line of a terminal that the next one takes the place of. `None` takes it away.
+    pub fn progress(&self, text: Option<std::fmt::Arguments>) {
+        if self.quiet || !self.stderr_is_terminal {
+            return;
+        }
+        let line = text.map(|text| format!("dotsops: {}", terminal::escape_for_terminal(&text.to_string()))).unwrap_or_default();
+        let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        let _ = io::stderr().flush();
+    }
+
     /// What failed, why, and what to do: three lines at most.
     pub fn failure(&self, failure: &Failure) {
         self.stderr("error", &failure.error);

@@ -3,7 +3,7 @@
 //! Source: getsops/sops `sops.go` (`Tree.Decrypt`), `decrypt/decrypt.go`, v3.13.3.
 
 use super::EncryptedDocument;
-use super::metadata::MetadataError;
+use super::metadata::{Metadata, MetadataError};
 use super::walk::{Leaf, Leaves, Place, walk};
 use crate::crypto::cipher::Cipher;
 use crate::crypto::mac::Mac;
@@ -33,14 +33,23 @@ pub(super) fn decrypt(document: &EncryptedDocument, data_key: &DataKey) -> Resul
     };
     let tree = walk(&document.tree, &metadata.selection, &mut opening)?;
 
-    let stored = metadata.mac.as_deref().ok_or(DecryptError::NoMac)?;
-    let token = Token::parse(stored).ok().filter(|token| token.kind == ValueType::Str).ok_or(DecryptError::MacToken)?;
-    let aad = metadata.mac_aad()?;
-    let stored = cipher.decrypt(&token, aad.as_bytes()).map_err(|_| DecryptError::MacToken)?;
+    let stored = stored_mac(metadata, &cipher)?;
     if !stored.ct_eq(opening.mac.finish().expose()) {
         return Err(DecryptError::MacMismatch);
     }
     Ok(Decrypted { tree, clear_comments: opening.clear_comments, lines_in_comments: opening.lines_in_comments })
+}
+
+/// Whether `data_key` opens the token of the MAC, whatever the MAC is.
+pub(super) fn opens_mac(metadata: &Metadata, data_key: &DataKey) -> bool {
+    stored_mac(metadata, &Cipher::new(data_key)).is_ok()
+}
+
+fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<SecretBytes, DecryptError> {
+    let stored = metadata.mac.as_deref().ok_or(DecryptError::NoMac)?;
+    let token = Token::parse(stored).ok().filter(|token| token.kind == ValueType::Str).ok_or(DecryptError::MacToken)?;
+    let aad = metadata.mac_aad()?;
+    cipher.decrypt(&token, aad.as_bytes()).map_err(|_| DecryptError::MacToken)
 }
 
 struct Opening<'a> {

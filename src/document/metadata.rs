@@ -13,8 +13,10 @@ use super::selection::{Selection, SelectionOption};
 use super::version::Version;
 use crate::crypto::scalar::normal_time;
 use crate::keys::fields::EntryError;
-use crate::keys::group::KeyGroup;
-use crate::keys::{Kind, from_fields};
+use crate::keys::group::{KeyGroup, needed, wrap_for_all};
+use crate::keys::keyring::Keyring;
+use crate::keys::{Kind, WrapError, from_fields};
+use crate::secret::DataKey;
 use crate::tree::{Element, Item, Key, Mapping, Scalar, Value};
 
 /// The version of sops whose format is written, as the `version` field says.
@@ -161,6 +163,18 @@ impl Metadata {
             Some((seconds, rest)) => format!("{seconds}{}", rest.trim_start_matches(|letter: char| letter.is_ascii_digit())),
             None => moment,
         })
+    }
+
+    /// Wraps `data_key` for everybody in the key groups, with what the user may run for that. With several groups the threshold is written out, as sops does.
+    ///
+    /// # Errors
+    /// [`WrapError`]; the metadata is then not to be written.
+    pub fn wrap_data_key(&mut self, data_key: &DataKey, keyring: &Keyring) -> Result<(), WrapError> {
+        wrap_for_all(&mut self.key_groups, self.shamir_threshold, data_key, keyring)?;
+        if self.key_groups.len() > 1 {
+            self.shamir_threshold = needed(self.shamir_threshold, self.key_groups.len()) as u32;
+        }
+        Ok(())
     }
 
     /// Sets `lastmodified` to `now`, as UTC with whole seconds.

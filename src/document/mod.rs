@@ -65,6 +65,11 @@ impl EncryptedDocument {
     pub fn verify(&self, data_key: &DataKey) -> Result<Tree, DecryptError> {
         Ok(decrypt::decrypt(self, data_key)?.tree)
     }
+
+    /// Whether `data_key` is this file's, as the MAC's own token tells. Says nothing about the values.
+    pub fn is_key(&self, data_key: &DataKey) -> bool {
+        decrypt::opens_mac(&self.metadata, data_key)
+    }
 }
 
 /// An opened file: its plaintext, and what is needed to encrypt it again without touching what did not change.

@@ -11,6 +11,7 @@ pub mod group;
 pub mod keyring;
 pub mod outside;
 pub mod quantum;
+pub mod shamir;
 pub mod source;
 pub mod step;
 
@@ -141,11 +142,22 @@ pub enum WrapError {
     #[error("there are no key groups")]
     NoGroups,
     /// A group without keys: nobody could open it.
-    #[error("key group {} is empty", .0 + 1)]
+    #[error("key group {0} is empty")]
     EmptyGroup(usize),
-    /// Two groups or more need Shamir shares.
-    #[error("files with several key groups (this one has {0}) cannot be written by this version yet")]
-    KeyGroups(usize),
+    /// A threshold below 2, or more groups than there can be or that are needed.
+    #[error(
+        "{threshold} of {groups} key groups cannot be asked for: it takes at least 2, at most as many as there are, and there can be {}",
+        crate::keys::shamir::MAX_SHARES
+    )]
+    Threshold {
+        /// How many are to be needed.
+        threshold: usize,
+        /// How many there are.
+        groups: usize,
+    },
+    /// The system has no randomness to give.
+    #[error("the system gave no random numbers")]
+    Randomness(#[from] getrandom::Error),
     /// A kind this version cannot use.
     #[error("{} keys are not supported yet by this version; the entry for {recipient} was left as it was", .kind.title())]
     NotSupported {
@@ -209,7 +221,7 @@ pub enum UnwrapError {
     #[error("the wrapped data key was changed or is cut short")]
     PayloadNotAuthentic,
     /// What was wrapped is no data key.
-    #[error("what is wrapped is not {} bytes long", crate::secret::DataKey::LENGTH)]
+    #[error("what is wrapped has not the length of a data key, or of a share of one")]
     PayloadLength,
 }
 

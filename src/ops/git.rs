@@ -1,5 +1,7 @@
 //! What git knows of a file. Only asks; a repository without a git program is treated as none.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,6 +21,22 @@ impl Repository {
     /// Whether the index holds `path`.
     pub fn tracks(&self, path: &Path) -> bool {
         self.answers(&["ls-files", "--error-unmatch", "--"], path)
+    }
+
+    /// Every path in the index below `folder`, which lies in the work tree; not all of them need be there. `None` if git does not say.
+    pub fn tracked_below(&self, folder: &Path) -> Option<Vec<PathBuf>> {
+        let mut command = Command::new(&self.git);
+        // Listing runs no program that a repository's own configuration may name.
+        command.arg("-C").arg(folder).args(["-c", "core.fsmonitor=false", "ls-files", "-z"]);
+        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        let path = |name: &[u8]| folder.join(OsStr::from_bytes(name));
+        output.status.success().then(|| names.map(path).collect())
+    }
+
+    /// The topmost folder of the work tree.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Whether any commit of any branch holds or held `path`.

@@ -7,3 +7,5 @@ pub mod file;
 pub mod git;
 pub mod init;
 pub mod new_file;
+pub mod rewrap;
+pub mod update_keys;

@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, CreationRule, RuleGroup, RuleKey};
 use crate::document::metadata::Metadata;
 use crate::document::pattern::PatternError;
 use crate::document::selection::{Selection, SelectionOption};
 use crate::keys::age::recipient::RecipientError;
-use crate::keys::group::{KeyGroup, wrap_for_all};
+use crate::keys::group::KeyGroup;
 use crate::keys::keyring::Keyring;
 use crate::keys::{Kind, WrapError, new_master_key};
 use crate::secret::DataKey;
@@ -23,6 +23,8 @@ pub struct Choice {
     pub selection: Vec<(SelectionOption, String)>,
     /// Whether the MAC covers encrypted values alone.
     pub mac_only_encrypted: bool,
+    /// How many key groups are needed to open the file, instead of what the rule says; 0 stands for all.
+    pub threshold: Option<u32>,
 }
 
 /// Makes the metadata of a new file at `path` (absolute) from the command line and `config`. No key is wrapped yet.
@@ -32,28 +34,17 @@ pub struct Choice {
 pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result<Metadata, NewFileError> {
     // sops asks for a matching rule even if all keys are given as options, so that a config with rules is never passed by.
     let rule = config.map(|config| config.rule_for(path)).transpose()?.flatten();
-    let mut group = KeyGroup::default();
-    if choice.age.is_empty() {
-        let rule = rule.ok_or_else(|| NewFileError::NoKeys { config: config.map(|config| config.path.clone()) })?;
-        let groups: Vec<_> = rule.groups.iter().filter(|group| !group.keys.is_empty()).collect();
-        let [only] = groups.as_slice() else {
-            return Err(match groups.len() {
-                0 => NewFileError::NoKeys { config: config.map(|config| config.path.clone()) },
-                count => NewFileError::SeveralGroups { count, line: rule.line },
-            });
-        };
-        for key in &only.keys {
-            if key.kind != Kind::Age {
-                return Err(NewFileError::KindNotSupported { kind: key.kind, line: key.line });
-            }
-            let key_error = |source| NewFileError::RuleRecipient { line: key.line, source };
-            group.keys.push(new_master_key(key.kind, &key.recipient).map_err(key_error)?);
-        }
+    let config_path = || config.map(|config| config.path.clone());
+    let (groups, threshold) = if choice.age.is_empty() {
+        let rule = rule.ok_or_else(|| NewFileError::NoKeys { config: config_path() })?;
+        let groups = key_groups(rule, config_path())?;
+        let threshold = choice.threshold.map_or_else(|| threshold(rule), Ok)?;
+        (groups, threshold)
     } else {
-        for recipient in &choice.age {
-            group.keys.push(new_master_key(Kind::Age, recipient)?);
-        }
-    }
+        let keys = choice.age.iter().map(|recipient| new_master_key(Kind::Age, recipient)).collect::<Result<_, _>>()?;
+        // With one group it has no effect; sops writes it down all the same.
+        (vec![KeyGroup { keys }], choice.threshold.or(rule.and_then(|rule| rule.shamir_threshold)))
+    };
 
     let mut selections = choice.selection.clone();
     if let Some((option, text)) = rule.and_then(|rule| rule.selection.as_ref())
@@ -68,7 +59,44 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
         [(first, _), (second, _), ..] => return Err(NewFileError::SeveralSelections { first: *first, second: *second }),
     };
     let mac_only_encrypted = choice.mac_only_encrypted || rule.is_some_and(|rule| rule.mac_only_encrypted);
-    Ok(Metadata::new(vec![group], selection, mac_only_encrypted))
+    let mut metadata = Metadata::new(groups, selection, mac_only_encrypted);
+    metadata.shamir_threshold = threshold.unwrap_or_default();
+    Ok(metadata)
+}
+
+/// The key groups that `rule` of `config` asks for. No key is wrapped yet.
+///
+/// # Errors
+/// [`NewFileError`], naming the line of what cannot be used.
+pub fn key_groups(rule: &CreationRule, config: Option<PathBuf>) -> Result<Vec<KeyGroup>, NewFileError> {
+    if rule.groups.iter().all(|group| group.keys.is_empty()) {
+        return Err(NewFileError::NoKeys { config });
+    }
+    let key = |key: &RuleKey| {
+        if key.kind != Kind::Age {
+            return Err(NewFileError::KindNotSupported { kind: key.kind, line: key.line });
+        }
+        new_master_key(key.kind, &key.recipient).map_err(|source| NewFileError::RuleRecipient { line: key.line, source })
+    };
+    let group = |group: &RuleGroup| match group.keys.as_slice() {
+        [] => Err(NewFileError::EmptyGroup { line: rule.line }),
+        keys => Ok(KeyGroup { keys: keys.iter().map(key).collect::<Result<_, _>>()? }),
+    };
+    rule.groups.iter().map(group).collect()
+}
+
+/// How many of its groups `rule` asks for; `None` if it does not say.
+///
+/// # Errors
+/// [`NewFileError::Threshold`] if that makes no sense.
+pub fn threshold(rule: &CreationRule) -> Result<Option<u32>, NewFileError> {
+    let groups = rule.groups.len();
+    match rule.shamir_threshold.filter(|threshold| *threshold != 0) {
+        Some(threshold) if groups > 1 && !(2..=groups).contains(&(threshold as usize)) => {
+            Err(NewFileError::Threshold { threshold, groups, line: rule.line })
+        }
+        threshold => Ok(threshold),
+    }
 }
 
 /// Makes a data key and wraps it for everybody in `metadata`, with what the user may run for that.
@@ -77,7 +105,7 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
 /// [`NewFileError::Randomness`], or [`NewFileError::Wrap`] naming the recipient it failed for.
 pub fn data_key(metadata: &mut Metadata, keyring: &Keyring) -> Result<DataKey, NewFileError> {
     let data_key = DataKey::generate()?;
-    wrap_for_all(&mut metadata.key_groups, &data_key, keyring)?;
+    metadata.wrap_data_key(&data_key, keyring)?;
     Ok(data_key)
 }
 
@@ -91,11 +119,19 @@ pub enum NewFileError {
         /// The `.sops.yaml` that was looked at, if there is one.
         config: Option<PathBuf>,
     },
-    /// Shamir groups.
-    #[error("the rule on line {line} of .sops.yaml has {count} key groups; this version writes files with one")]
-    SeveralGroups {
-        /// How many.
-        count: usize,
+    /// A group that nobody could open.
+    #[error("the rule on line {line} of .sops.yaml has a key group without keys")]
+    EmptyGroup {
+        /// Where the rule begins.
+        line: usize,
+    },
+    /// A threshold below 2, or more groups than there are.
+    #[error("the rule on line {line} of .sops.yaml asks for {threshold} of its {groups} key groups")]
+    Threshold {
+        /// How many are to be needed.
+        threshold: u32,
+        /// How many there are.
+        groups: usize,
         /// Where the rule begins.
         line: usize,
     },

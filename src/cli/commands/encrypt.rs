@@ -12,6 +12,7 @@ use crate::document::EncryptedDocument;
 use crate::document::metadata::Metadata;
 use crate::document::{InClear, leaves_in_clear};
 use crate::format::Syntax;
+use crate::keys::group::is_for;
 use crate::keys::keyring::Keyring;
 use crate::ops::encrypt::{self, Prepared, State};
 use crate::ops::exec::policy::{Effect, glob_matches};
@@ -215,18 +216,10 @@ pub(super) fn consent_to_clear(
     }
 }
 
-/// Says so if none of the recipients is the user, as far as that can be told without asking for a passphrase or running anything.
+/// Says so if the user cannot open the file with what is theirs, as far as that can be told without asking for a passphrase or running
+/// anything.
 fn warn_of_strangers(metadata: &Metadata, keyring: &Keyring, surroundings: &Surroundings) {
-    let mine = keyring.recipients();
-    let recipients: Vec<String> =
-        metadata.key_groups.iter().flat_map(|group| &group.keys).map(|key| key.recipient().to_string()).collect();
-    if !keyring.may_hold_more() && !recipients.iter().any(|recipient| mine.iter().any(|(_, own)| same_key(own, recipient))) {
+    if !is_for(&metadata.key_groups, metadata.shamir_threshold, keyring) && !keyring.may_hold_more() {
         surroundings.output.warning("none of your identities can read what is encrypted here");
     }
-}
-
-/// Whether two recipients are one key: the comment behind an SSH key does not count.
-fn same_key(one: &str, other: &str) -> bool {
-    let words = |text: &str| text.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>();
-    words(one) == words(other)
 }

@@ -6,11 +6,13 @@ pub mod edit;
 pub mod encrypt;
 pub mod exec;
 pub mod filestatus;
+pub mod groups;
 pub mod init;
 pub mod keygen;
 pub mod keys;
 pub mod man;
 mod selection;
+pub mod updatekeys;
 
 use std::io;
 use std::path::{Path, PathBuf};

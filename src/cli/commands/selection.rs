@@ -22,6 +22,10 @@ pub struct NewFileOptions {
     #[arg(long, short, value_name = "RECIPIENT", help_heading = "Who can read a new file")]
     age: Vec<String>,
 
+    /// With key groups: how many of them are needed to open the file, instead of what the rule says (0 for all)
+    #[arg(long, alias = "shamir-secret-sharing-threshold", value_name = "N", help_heading = "Who can read a new file")]
+    threshold: Option<u32>,
+
     /// Encrypt all values but those of names that end with TEXT
     #[arg(long, value_name = "TEXT", help_heading = "Which values of a new file are encrypted")]
     unencrypted_suffix: Option<String>,
@@ -75,6 +79,7 @@ impl NewFileOptions {
             age: age.iter().flat_map(split).collect(),
             selection: options.into_iter().filter_map(|(option, text)| Some((option, text.clone()?))).collect(),
             mac_only_encrypted: self.mac_only_encrypted,
+            threshold: self.threshold,
         })
     }
 }

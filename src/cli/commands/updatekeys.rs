@@ -1,0 +1,286 @@
+//! `dotsops updatekeys`
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::Surroundings;
+use crate::cli::consent::{Answer, ask};
+use crate::cli::exit_code::ExitCode;
+use crate::cli::failure::Failure;
+use crate::cli::people::People;
+use crate::config::{Config, Search};
+use crate::format::{Syntax, detect};
+use crate::keys::group::{KeyGroup, is_for};
+use crate::keys::keyring::Keyring;
+use crate::ops::file::{self, OpenedFile};
+use crate::ops::git::Repository;
+use crate::ops::new_file;
+use crate::ops::rewrap::{EncryptedFile, Rewrapped, Unlocked};
+use crate::ops::update_keys::{Change, Member, compare};
+use crate::sys::process;
+
+/// From how many files on it is shown how far the work is.
+const MANY: usize = 20;
+
+/// Make files follow .sops.yaml: who can read them, and how many key groups that takes
+///
+/// Without a named file, every encrypted file that git tracks below the .sops.yaml is looked at. Shows who comes and who goes, and
+/// asks. The data key stays the same, and no value is encrypted anew. It takes a key that opens the files as they are.
+///
+/// Who is put out can still read what they could read before: `dotsops rotate` makes a new data key, and values that they knew must be
+/// changed at their source.
+///
+/// All new files are made and read back before the first one is replaced. If one fails, the others go on, and the exit code is that of
+/// the worst.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  dotsops updatekeys --yes secrets.env\n  dotsops updatekeys --dry-run")]
+pub struct Arguments {
+    /// The files; without one every encrypted file that git tracks
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Do it without asking
+    #[arg(long, short)]
+    yes: bool,
+
+    /// Show what would change, and change nothing; needs no key
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A file that does not follow its rule, and what it is to be wrapped for.
+struct Pending {
+    file: EncryptedFile,
+    change: Change,
+    groups: Vec<KeyGroup>,
+}
+
+/// What all files have in common, and the worst of what happened to one.
+struct Run<'a> {
+    surroundings: &'a Surroundings,
+    config: &'a Config,
+    keyring: Keyring,
+    worst: ExitCode,
+}
+
+/// Compares, shows, asks; then makes all new files, and only then replaces the old ones.
+pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let output = &surroundings.output;
+    let here = std::env::current_dir()?;
+    let config = Config::find(&here)?.ok_or_else(|| Failure::no_rules(None))?;
+    surroundings.judge_config(Some(&config))?;
+    let mut run = Run { surroundings, config: &config, keyring: surroundings.environment.keyring(), worst: ExitCode::Done };
+
+    let files = match arguments.files.is_empty() {
+        true => run.tracked(&here)?,
+        false => arguments.files.iter().map(|path| file::read(path, None).map_err(Failure::from)).collect(),
+    };
+    let mut pending = Vec::new();
+    let mut up_to_date = 0;
+    for file in files {
+        match file.and_then(|file| run.compare(file)) {
+            Ok(Compared::Differs(file)) => pending.push(*file),
+            Ok(Compared::UpToDate(path)) if !arguments.files.is_empty() => {
+                output.line(&format!("{}: up to date", path.display()))?;
+            }
+            Ok(Compared::UpToDate(_)) => up_to_date += 1,
+            Err(failure) => run.report(&failure),
+        }
+    }
+    if arguments.files.is_empty() {
+        output.note(format_args!("{} up to date", counted(up_to_date)));
+    }
+    if pending.is_empty() {
+        return Ok(run.worst);
+    }
+    run.show(&pending)?;
+    if arguments.dry_run {
+        return Ok(run.worst);
+    }
+    if !arguments.yes {
+        let whose = match pending.as_slice() {
+            [only] => only.file.path.display().to_string(),
+            several => format!("these {} files", several.len()),
+        };
+        match ask(&format!("Change who can read {whose}?")) {
+            Answer::Yes => {}
+            Answer::No => {
+                output.note("nothing was changed");
+                return Ok(run.worst);
+            }
+            Answer::Nobody => return Err(Failure::recipients_not_agreed()),
+        }
+    }
+
+    let somebody_goes = pending.iter().flat_map(|file| &file.change.groups).any(|group| !group.removed.is_empty());
+    let prepared = run.each("made", pending, |run, file| run.prepare(file));
+    let state = surroundings.environment.state_folder();
+    let replaced = run.each("replaced", prepared, |run, file| {
+        file.save(state.as_deref()).map_err(|error| Failure::save(&file.path, error))?;
+        Ok(run.surroundings.output.line(&format!("{}: updated", file.path.display()))?)
+    });
+    if somebody_goes && !replaced.is_empty() {
+        output.note("who was put out may still know the data key and the values; `dotsops rotate` makes a new key");
+    }
+    Ok(run.worst)
+}
+
+/// How a file stands to its rule.
+enum Compared {
+    UpToDate(PathBuf),
+    Differs(Box<Pending>),
+}
+
+impl Run<'_> {
+    /// Every encrypted dotenv file that git tracks below the config and that no other config is nearer to.
+    fn tracked(&self, here: &Path) -> Result<Vec<Result<OpenedFile, Failure>>, Failure> {
+        let path = self.surroundings.environment.path();
+        let git = process::resolve_program("git".as_ref(), path.as_deref(), here).ok();
+        let repository = git.and_then(|git| Repository::find(here, git)).ok_or_else(|| Failure::no_repository(here))?;
+        let folder = self.config.path.parent().filter(|folder| folder.starts_with(repository.root()));
+        let folder = folder.unwrap_or_else(|| repository.root());
+        let paths = repository.tracked_below(folder).ok_or_else(|| Failure::no_repository(here))?;
+        let mut found = Vec::new();
+        for (at, path) in paths.iter().enumerate() {
+            self.progress("looked at", at, paths.len());
+            // A link leads to a file that is tracked itself, or that is none of this repository's.
+            if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+                continue;
+            }
+            let Ok(snapshot) = file::read_bytes(path) else { continue };
+            let text = snapshot.bytes.expose();
+            let has = |field: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(field));
+            if detect(text) != Some(Syntax::Dotenv) || !has(b"sops_mac=") || !has(b"sops_version=") {
+                continue;
+            }
+            let shown = path.strip_prefix(here).unwrap_or(path);
+            let nearest = path.parent().and_then(|folder| Search::from(folder).config);
+            if let Some(nearest) = nearest.filter(|nearest| *nearest != self.config.path) {
+                self.surroundings.output.note(format_args!(
+                    "{} is left out: it has its own {}",
+                    shown.display(),
+                    nearest.display()
+                ));
+                continue;
+            }
+            match file::parse(shown, text, Some(Syntax::Dotenv)) {
+                Ok((format, contents)) => found.push(Ok(OpenedFile { path: shown.to_owned(), snapshot, format, contents })),
+                Err(error) if Syntax::by_path(path) == Syntax::Dotenv => found.push(Err(error.into())),
+                // A text about such files.
+                Err(_) => {}
+            }
+        }
+        self.surroundings.output.progress(None);
+        Ok(found)
+    }
+
+    fn compare(&self, file: OpenedFile) -> Result<Compared, Failure> {
+        let file = EncryptedFile::of(file)?;
+        let absolute = std::path::absolute(&file.path)?;
+        let rule = self.config.rule_for(&absolute)?.ok_or_else(|| Failure::no_rules(Some(&self.config.path)))?;
+        let in_rule = |error| Failure::new_file(&error).about(&file.path);
+        match compare(&file.document.metadata, rule).map_err(in_rule)? {
+            None => Ok(Compared::UpToDate(file.path)),
+            Some(change) => {
+                let groups = new_file::key_groups(rule, Some(self.config.path.clone())).map_err(in_rule)?;
+                Ok(Compared::Differs(Box::new(Pending { file, change, groups })))
+            }
+        }
+    }
+
+    /// Says who comes and who goes; files with the same change together.
+    fn show(&self, pending: &[Pending]) -> Result<(), Failure> {
+        let output = &self.surroundings.output;
+        let people = People::of(self.config);
+        let mut alike: Vec<(Vec<String>, Vec<&Path>)> = Vec::new();
+        for file in pending {
+            let lines = lines(&file.change, &people);
+            match alike.iter_mut().find(|(known, _)| *known == lines) {
+                Some((_, files)) => files.push(&file.file.path),
+                None => alike.push((lines, vec![&file.file.path])),
+            }
+        }
+        for (lines, files) in alike {
+            files.iter().try_for_each(|file| output.line(&file.display().to_string()))?;
+            lines.iter().try_for_each(|line| output.line(line))?;
+        }
+        for file in pending.iter().filter(|file| !is_for(&file.groups, file.change.threshold, &self.keyring)) {
+            output.warning(format_args!("your identities cannot read {} afterwards", file.file.path.display()));
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, pending: Pending) -> Result<Rewrapped, Failure> {
+        let Pending { file, change, groups } = pending;
+        let path = file.path.clone();
+        let unlocked = file.unlock(&self.keyring).map_err(|error| Failure::cannot_open(&path, &error, &self.keyring))?;
+        warn_of_clear(&unlocked, self.surroundings);
+        unlocked.wrap_for(groups, change.threshold, &self.keyring).map_err(|error| Failure::rewrap(&path, error))
+    }
+
+    /// Does `step` with each of `files`. What fails is told, and left out of what is given back.
+    fn each<T, U>(&mut self, what: &str, files: Vec<T>, step: impl Fn(&Self, T) -> Result<U, Failure>) -> Vec<U> {
+        let count = files.len();
+        let mut done = Vec::new();
+        for (at, file) in files.into_iter().enumerate() {
+            self.progress(what, at, count);
+            let outcome = step(self, file);
+            match outcome {
+                Ok(result) => done.push(result),
+                Err(failure) => self.report(&failure),
+            }
+        }
+        self.surroundings.output.progress(None);
+        done
+    }
+
+    fn progress(&self, what: &str, done: usize, count: usize) {
+        if count >= MANY {
+            self.surroundings.output.progress(Some(format_args!("{done} of {count} files {what}")));
+        }
+    }
+
+    fn report(&mut self, failure: &Failure) {
+        self.surroundings.output.progress(None);
+        self.surroundings.output.failure(failure);
+        if failure.code as u8 > self.worst as u8 {
+            self.worst = failure.code;
+        }
+    }
+}
+
+fn lines(change: &Change, people: &People) -> Vec<String> {
+    let has_groups = change.needed_before.1 > 1 || change.needed_after.1 > 1;
+    let mut lines = Vec::new();
+    if has_groups {
+        let ((before, of_before), (after, of_after)) = (change.needed_before, change.needed_after);
+        let mut line = format!("  groups needed: {after} of {of_after}");
+        if (before, of_before) != (after, of_after) {
+            line.push_str(&format!(" (now {before} of {of_before})"));
+        }
+        if let Some(by_sops) = change.needed_by_sops {
+            line.push_str(&format!(", as the rule says; `sops updatekeys` would make it {by_sops}"));
+        }
+        lines.push(line);
+    }
+    for (at, group) in change.groups.iter().enumerate() {
+        let place = if has_groups { format!("group {at}: ") } else { String::new() };
+        for (sign, members) in [(' ', &group.kept), ('+', &group.added), ('-', &group.removed)] {
+            let named = |member: &Member| people.whole(member.kind, &member.recipient);
+            lines.extend(members.iter().map(|member| format!("  {sign} {place}{}", named(member))));
+        }
+    }
+    lines
+}
+
+/// Says that a value is not what the file's rule makes of it. It keeps nobody from being let in or put out.
+pub(super) fn warn_of_clear(unlocked: &Unlocked, surroundings: &Surroundings) {
+    if let Some(key) = &unlocked.in_clear {
+        let name = file::variable_name(key);
+        let shown = unlocked.file.path.display();
+        surroundings.output.warning(format_args!("{shown}: `{name}` stands in clear, although the file's rule encrypts it"));
+    }
+}
+
+fn counted(files: usize) -> String {
+    if files == 1 { "1 file is".to_owned() } else { format!("{files} files are") }
+}
