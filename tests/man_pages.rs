@@ -26,15 +26,22 @@ fn man_pages_say_what_the_command_line_says() {
 
 /// What `dotsops man` prints, for the program and for each command.
 fn pages() -> BTreeMap<String, String> {
-    let sandbox = Sandbox::empty();
-    let page = |arguments: &[&str]| {
-        let printed = sandbox.run(arguments);
-        assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{arguments:?}");
-        printed.stdout
-    };
-    let mut pages = BTreeMap::from([("dotsops.1".to_owned(), page(&["man"]))]);
-    for command in dotsops::cli::definition().get_subcommands().map(|command| command.get_name().to_owned()) {
-        pages.insert(format!("dotsops-{command}.1"), page(&["man", &command]));
-    }
+    let mut pages = BTreeMap::from([("dotsops.1".to_owned(), page(&[]))]);
+    add_pages(&dotsops::cli::definition(), &[], &mut pages);
     pages
+}
+
+/// A page for each command below `above`, and for those below it.
+fn add_pages(above: &clap::Command, words: &[&str], pages: &mut BTreeMap<String, String>) {
+    for command in above.get_subcommands() {
+        let words = [words, &[command.get_name()]].concat();
+        pages.insert(format!("dotsops-{}.1", words.join("-")), page(&words));
+        add_pages(command, &words, pages);
+    }
+}
+
+fn page(command: &[&str]) -> String {
+    let printed = Sandbox::empty().run(&[&["man"], command].concat());
+    assert_eq!((printed.code, printed.stderr.as_str()), (0, ""), "{command:?}");
+    printed.stdout
 }

@@ -1,12 +1,18 @@
 //! Laws over random documents, by the library alone.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use dotsops::crypto::Token;
 use dotsops::document::{DecryptError, DecryptedDocument, EncryptedDocument, encrypt_new};
 use dotsops::format::Format;
 use dotsops::format::dotenv::Dotenv;
-use dotsops::secret::DataKey;
+use dotsops::keys::group::KeyGroup;
+use dotsops::keys::{Kind, new_master_key};
+use dotsops::ops::file::OpenedFile;
+use dotsops::ops::rewrap::EncryptedFile;
+use dotsops::secret::{DataKey, SecretBytes};
+use dotsops::sys::regular_file::FileBytes;
 use dotsops::tree::{Item, Tree};
 use proptest::collection::vec;
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof};
@@ -18,7 +24,72 @@ use time::UtcDateTime;
 use dotsops::document::selection::SelectionOption;
 
 use crate::support::document::{lines, metadata, text_of, with_value};
+use crate::support::groups::{Person, people};
 use crate::support::sandbox::RECIPIENT;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn wrapping_for_others_changes_no_value_and_no_token(
+        plaintext in document(), rule in rule(), before in groups(), after in groups(),
+    ) {
+        let key = DataKey::from_slice(&KEY).unwrap();
+        let mut metadata = metadata(&[RECIPIENT], rule.0, rule.1);
+        (metadata.key_groups, metadata.shamir_threshold) = key_groups(&before);
+        metadata.wrap_data_key(&key).unwrap();
+        let now = UtcDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+        let file = text_of(&encrypt_new(&Dotenv.parse(&plaintext).unwrap().tree, metadata, &key, now).ok().unwrap());
+
+        let everybody = crate::support::groups::keyring(&EVERYBODY.each_ref());
+        let unlocked = EncryptedFile::of(read(&file)).ok().unwrap().unlock(&everybody).ok().unwrap();
+        let (groups, threshold) = key_groups(&after);
+        let rewrapped = unlocked.wrap_for(groups, threshold, &everybody).ok().unwrap();
+        let again = rewrapped.bytes.expose();
+        prop_assert!(rewrapped.opens);
+        prop_assert_eq!(all_but_keys(again), all_but_keys(&file));
+        prop_assert_eq!(decrypted(again).ok().unwrap(), plaintext);
+        prop_assert!(EncryptedFile::of(read(again)).ok().unwrap().unlock(&everybody).is_ok());
+    }
+}
+
+/// Three people who share everything that key groups can be made of.
+static EVERYBODY: LazyLock<[Person; 3]> = LazyLock::new(|| people(["alice", "bob", "carol"]));
+
+/// Who of [`EVERYBODY`] is in each group, and how many groups are needed.
+fn groups() -> impl Strategy<Value = (Vec<Vec<usize>>, u32)> {
+    vec(vec(0..3usize, 1..3), 1..5).prop_flat_map(|groups| {
+        let most = groups.len() as u32;
+        let threshold = if most > 1 { prop_oneof![1 => Just(0), 3 => 2..=most].boxed() } else { Just(0).boxed() };
+        (Just(groups), threshold)
+    })
+}
+
+fn key_groups((groups, threshold): &(Vec<Vec<usize>>, u32)) -> (Vec<KeyGroup>, u32) {
+    let key = |at: &usize| new_master_key(Kind::Age, &EVERYBODY[*at].recipient).unwrap();
+    (groups.iter().map(|group| KeyGroup { keys: group.iter().map(key).collect() }).collect(), *threshold)
+}
+
+/// `file` as it would have been read from a disk.
+fn read(file: &[u8]) -> OpenedFile {
+    let snapshot = FileBytes {
+        bytes: SecretBytes::copy_of(file),
+        path: "/work/secrets.env".into(),
+        mode: 0o644,
+        owner: 0,
+        is_mine: true,
+        links: 1,
+        device: 0,
+        inode: 0,
+        through_link: false,
+    };
+    OpenedFile { path: "secrets.env".into(), snapshot, format: &Dotenv, contents: Dotenv.parse(file).unwrap() }
+}
+
+fn all_but_keys(file: &[u8]) -> Vec<&[u8]> {
+    let wrapped: [&[u8]; 3] = [b"sops_age__", b"sops_key_groups__", b"sops_shamir_threshold="];
+    lines(file).into_iter().filter(|line| !wrapped.iter().any(|start| line.starts_with(start))).collect()
+}
 
 /// How a document is encrypted.
 type Rule = (Option<(SelectionOption, &'static str)>, bool);

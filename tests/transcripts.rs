@@ -33,7 +33,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts! { completions decrypt edit encrypt exec filestatus init keygen keys man }
+transcripts! { completions decrypt edit encrypt exec filestatus groups init keygen keys man updatekeys }
 
 #[test]
 fn readme() {

@@ -51,7 +51,7 @@ fn ssh_end(recipient: &str) -> Option<String> {
     let [sort, key, comment @ ..] = words.as_slice() else { return None };
     let (at, _) = key.char_indices().nth_back(11).filter(|_| sort.starts_with("ssh-"))?;
     let end = format!("…{}", &key[at..]);
-    Some([&[*sort, &end][..], comment].concat().join(" "))
+    Some([&[*sort, end.as_str()][..], comment].concat().join(" "))
 }
 
 #[cfg(test)]

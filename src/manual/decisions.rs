@@ -19,6 +19,12 @@
 //! takes the length at run time. So decryption of such tokens is put together from the same crates that `aes-gcm` is made of, and the tag
 //! is checked before anything is decrypted. What is written always has 32 bytes.
 //!
+//! # Why our own Shamir?
+//!
+//! A share of sops is its bytes and then its place. The crates of this kind put the place first, most look the field up in tables by
+//! secret bytes, and none wipes what it gives back. The field is forty lines; FIPS 197, sops's own shares and laws over random sharings
+//! [prove it](crate::keys::shamir).
+//!
 //! # Why does an unchanged value keep its token, and how if two are equal?
 //!
 //! Because a diff should show what changed. A nonce may come again only for the same value under the same name and data key, which gives

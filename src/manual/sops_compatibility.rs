@@ -8,6 +8,7 @@
 //!   with age (X25519, post-quantum) and SSH recipients.
 //! - Metadata is [written as sops writes it](crate::document::metadata), and what of it is unknown is kept. Untouched values keep their
 //!   bytes: changing one value changes its line, the MAC and the date.
+//! - Key groups: [shares](crate::keys::shamir) of sops open here, and ours there.
 //! - All six [selection options](crate::document::selection::SelectionOption) and `mac_only_encrypted`. `.sops.yaml` is searched and
 //!   matched [as in sops](crate::config), patterns in [Go's syntax](crate::document::pattern) included.
 //! - Identities come from the [same places](crate::keys::source); commands get the same words and `SOPS_AGE_RECIPIENT`.
@@ -28,9 +29,14 @@
 //! - A command may print an SSH key with a passphrase.
 //! - Output in plaintext is created for its owner alone.
 //! - `encrypt` of a file that is encrypted already changes nothing and succeeds.
+//! - With several key groups no more are [tried](crate::keys::group) than are needed. sops tries all of them.
+//! - `updatekeys` takes the `shamir_threshold` of the rule, [and says so](crate::ops::update_keys); sops keeps the file's. Before it
+//!   wraps a data key anew it checks that the key is the file's own. It works on all files that git tracks.
+//! - `groups add` and `groups delete` refuse where a key cannot be wrapped; sops writes a file that lacks it. With one group no threshold
+//!   is left behind.
 //! - `.env.production` and the like are taken for dotenv. sops takes them for binary, so a note says so.
 //!
 //! # Missing
 //!
-//! YAML, JSON, INI and binary files; key kinds other than age (entries are [kept and named](crate::keys::foreign)); files with several key
-//! groups; post-quantum keys; gpg-agent as the one who is asked for the passphrase of an identity file; sops's own command line.
+//! YAML, JSON, INI and binary files; key kinds other than age (entries are [kept and named](crate::keys::foreign)); gpg-agent as the one
+//! who is asked for the passphrase of an identity file; sops's own command line.

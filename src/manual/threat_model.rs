@@ -29,6 +29,8 @@
 //!   asked, or has to name it with `--allow`;
 //! - a pattern of a selection rule that cannot be used as sops would use it [is refused](crate::document::pattern), because a pattern
 //!   that silently matches nothing would leave everything in clear;
+//! - [`updatekeys` and `groups`](crate::ops::rewrap) wrap a data key for others only if it opens the file: one that somebody slipped in
+//!   would take the place of the right one for everybody. Who comes and who goes is shown and asked;
 //! - before a *new* value is stored in clear, the user is asked;
 //! - [what a terminal shows](crate::sys::terminal::escape_for_terminal) of a file is escaped;
 //! - no program runs because a file names it: [commands](crate::keys::command) come from the user's environment,

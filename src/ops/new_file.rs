@@ -38,7 +38,10 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
     let (groups, threshold) = if choice.age.is_empty() {
         let rule = rule.ok_or_else(|| NewFileError::NoKeys { config: config_path() })?;
         let groups = key_groups(rule, config_path())?;
-        let threshold = choice.threshold.map_or_else(|| threshold(rule), Ok)?;
+        let threshold = match choice.threshold {
+            None => threshold(rule)?,
+            chosen => chosen,
+        };
         (groups, threshold)
     } else {
         let keys = choice.age.iter().map(|recipient| new_master_key(Kind::Age, recipient)).collect::<Result<_, _>>()?;

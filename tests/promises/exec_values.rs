@@ -24,7 +24,7 @@ pub(super) fn as_sops_writes(sandbox: &Sandbox, name: &str, plaintext: &[u8]) ->
 /// The same, with other names that stay in clear.
 fn encrypted_but(sandbox: &Sandbox, name: &str, plaintext: &[u8], clear: &str) -> PathBuf {
     let selection = vec![(SelectionOption::UnencryptedRegex, clear.to_owned())];
-    let choice = Choice { age: vec![RECIPIENT.to_owned()], selection, mac_only_encrypted: false };
+    let choice = Choice { age: vec![RECIPIENT.to_owned()], selection, ..Choice::default() };
     let format = Syntax::Dotenv.format().unwrap();
     let tree = format.parse(plaintext).unwrap().tree;
     let metadata = metadata(Path::new(name), &choice, None).unwrap();

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::exec_values::as_sops_writes;
 use crate::support::exec_pty::without_terminal;
-use crate::support::sandbox::{IDENTITY, Sandbox};
+use crate::support::sandbox::{IDENTITY, STRANGER, Sandbox};
 
 /// In every value, over and over, so that a piece of one is found too. No name and no path has it.
 const CANARY: &str = "cnry";
@@ -68,6 +68,19 @@ fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
         "filestatus" => (each(&["filestatus", "FILE"]), false),
         "man" => (vec![vec!["man"], vec!["man", "exec"], vec!["man", "nonsense"]], false),
         "completions" => (each(&["completions", "fish", "--", "dotsops", "exec", "-f", "FILE", "--only", ""]), false),
+        "updatekeys" => {
+            let mut rows = each(&["updatekeys", "--dry-run", "FILE"]);
+            rows.extend(each(&["updatekeys", "--yes", "FILE"]));
+            rows.push(vec!["updatekeys", "--yes"]);
+            (rows, false)
+        }
+        "groups" => {
+            let mut rows = each(&["groups", "list", "-f", "FILE"]);
+            // Only in place: what they print otherwise is the file, with what is in clear in it.
+            rows.extend(each(&["groups", "add", "-i", "--age", STRANGER, "-f", "FILE"]));
+            rows.extend(each(&["groups", "delete", "-i", "--threshold", "1", "-f", "FILE", "0"]));
+            (rows, false)
+        }
         verb => panic!("`{verb}` has no row: add its command lines to this table"),
     }
 }

@@ -1,13 +1,12 @@
 //! Metadata of every kind of key: read, kept byte for byte, opened with age where it can be, and named where it cannot.
 
 use dotsops::document::EncryptedDocument;
-use dotsops::format::Format;
 use dotsops::format::dotenv::Dotenv;
+use dotsops::format::{Contents, Format};
 use dotsops::keys::Kind;
 use dotsops::keys::keyring::Keyring;
 use dotsops::keys::source::{IdentitySource, Material, Origin};
-use dotsops::keys::step::Step;
-use dotsops::secret::{DataKey, SecretString};
+use dotsops::secret::SecretString;
 
 use crate::support::document::{copy_of, decrypted, encrypted_again, keyring, lines, open, text_of, with_value};
 use crate::support::sandbox::{IDENTITY, Sandbox};
@@ -71,7 +70,7 @@ fn every_kind() -> String {
 fn every_kind_is_read_named_and_written_back_byte_for_byte() {
     for file in [every_kind().as_str(), PGP_AND_AGE, PGP, TWO_GROUPS] {
         let document = EncryptedDocument::new(Dotenv.parse(file.as_bytes()).unwrap()).ok().unwrap();
-        let contents = dotsops::format::Contents { tree: document.tree, metadata: Some(document.metadata.to_mapping()) };
+        let contents = Contents { tree: document.tree, metadata: Some(document.metadata.to_mapping()) };
         assert_eq!(String::from_utf8(text_of(&contents)).unwrap(), file);
     }
     let document = EncryptedDocument::new(Dotenv.parse(every_kind().as_bytes()).unwrap()).ok().unwrap();
@@ -128,20 +127,12 @@ fn a_file_with_foreign_keys_alone_names_their_kind() {
 }
 
 #[test]
-fn two_key_groups_are_refused_with_their_number_and_kept_by_an_edit_with_the_data_key() {
-    let sandbox = Sandbox::with_identity();
-    sandbox.write("secrets.env", TWO_GROUPS);
-    let ended = sandbox.run(&["decrypt", "secrets.env"]);
-    assert_eq!(ended.code, 4, "{}", ended.stderr);
-    assert!(ended.stderr.contains("key groups") && ended.stderr.contains('2'), "{}", ended.stderr);
-
-    let document = EncryptedDocument::new(Dotenv.parse(TWO_GROUPS.as_bytes()).unwrap()).ok().unwrap();
+fn a_file_of_sops_with_two_key_groups_opens_with_both_keys_and_an_edit_keeps_them() {
+    assert!(decrypted(TWO_GROUPS.as_bytes(), &keyring()).is_err());
     let material = Material::Text(SecretString::from_string(format!("{IDENTITY}\n{SECOND_IDENTITY}")));
     let both = Keyring::new(vec![IdentitySource { origin: Origin::Variable("SOPS_AGE_KEY".to_owned()), material }]);
-    let groups = &document.metadata.key_groups;
-    let shares: Vec<Vec<u8>> =
-        groups.iter().map(|group| group.keys[0].unwrap_data_key(&both, Step::Native).ok().unwrap().expose().to_vec()).collect();
-    let mut opened = document.open_with(DataKey::from_slice(&combined(&shares)).unwrap()).ok().unwrap();
+    let mut opened = open(TWO_GROUPS.as_bytes(), &both).unwrap();
+    assert_eq!(text_of(&Contents { tree: copy_of(&opened.tree), metadata: None }), PLAINTEXT.as_bytes());
     let tree = copy_of(&opened.tree);
     let again = String::from_utf8(encrypted_again(&mut opened, &tree)).unwrap();
     assert_eq!(changed(TWO_GROUPS, &again), ["sops_lastmodified", "sops_mac"]);
@@ -157,28 +148,4 @@ fn changed(before: &str, after: &str) -> Vec<String> {
     assert_eq!(before.len(), after.len());
     let changed = before.iter().zip(&after).filter(|(before, after)| before != after);
     changed.map(|(_, after)| String::from_utf8_lossy(after).split('=').next().unwrap().to_owned()).collect()
-}
-
-/// What two or more Shamir shares give: Lagrange's polynomial at 0, in the field of AES. A share ends in its x.
-fn combined(shares: &[Vec<u8>]) -> Vec<u8> {
-    let x = |share: &[u8]| share[32];
-    let weight = |own: &[u8]| {
-        let others = shares.iter().filter(|other| x(other) != x(own));
-        others.fold(1, |product, other| times(product, times(x(other), inverse(x(other) ^ x(own)))))
-    };
-    (0..32).map(|at| shares.iter().fold(0, |sum, share| sum ^ times(share[at], weight(share)))).collect()
-}
-
-fn times(mut one: u8, mut other: u8) -> u8 {
-    let mut product = 0;
-    while other > 0 {
-        product ^= if other & 1 == 1 { one } else { 0 };
-        one = (one << 1) ^ if one & 0x80 == 0 { 0 } else { 0x1b };
-        other >>= 1;
-    }
-    product
-}
-
-fn inverse(number: u8) -> u8 {
-    (1..=255).find(|other| times(number, *other) == 1).unwrap()
 }

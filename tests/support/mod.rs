@@ -4,6 +4,7 @@
 pub mod document;
 pub mod editing;
 pub mod exec_pty;
+pub mod groups;
 pub mod leaks;
 pub mod peers;
 pub mod pty;

@@ -11,32 +11,30 @@ use crate::cli::{Surroundings, definition};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  dotsops man exec\n  dotsops man > dotsops.1")]
 pub struct Arguments {
-    /// The command whose page is wanted
+    /// The command whose page is wanted; two words where there are commands below it
     #[arg(value_name = "COMMAND")]
-    verb: Option<String>,
+    command: Vec<String>,
 }
 
 /// Makes the page from the definition of the command line, and prints it.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
-    let page = page(arguments.verb.as_deref())?;
+    let page = page(&arguments.command)?;
     surroundings.output.line(page.trim_end_matches('\n'))?;
     Ok(ExitCode::Done)
 }
 
-fn page(verb: Option<&str>) -> Result<String, Failure> {
+fn page(words: &[String]) -> Result<String, Failure> {
     // A page has no date: it is as old as the definition. Wrapping is the reader's.
     let mut program = definition().disable_help_flag(true).disable_version_flag(true);
     program.build();
-    let command = match verb {
-        None => program,
-        Some(verb) => {
-            let Some(command) = program.find_subcommand(verb) else {
-                return Err(Failure::usage(&format!("there is no command `{verb}`"), "`dotsops --help` lists them all"));
-            };
-            let name = command.get_name().to_owned();
-            command.clone().display_name(format!("dotsops-{name}")).bin_name(format!("dotsops {name}"))
-        }
-    };
+    let mut command = &program;
+    for word in words {
+        command = command.find_subcommand(word).ok_or_else(|| {
+            Failure::usage(&format!("there is no command `{}`", words.join(" ")), "`dotsops --help` lists them all")
+        })?;
+    }
+    let name = |separator: &str| [&["dotsops".to_owned()], words].concat().join(separator);
+    let command = command.clone().display_name(name("-")).bin_name(name(" "));
     let mut page = Vec::new();
     clap_mangen::Man::new(command).manual("dotsops").render(&mut page)?;
     // It is made of texts alone.

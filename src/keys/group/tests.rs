@@ -96,7 +96,7 @@ fn a_group_wrapped_for_all_opens_for_each() {
     let keys = [&alice, &bob].map(|identity| new_master_key(Kind::Age, &identity.recipient).unwrap());
     let mut groups = [KeyGroup { keys: keys.into() }];
     let data_key = DataKey::generate().unwrap();
-    wrap_for_all(&mut groups, &data_key, &keyring(&[])).unwrap();
+    wrap_for_all(&mut groups, 0, &data_key, &keyring(&[])).unwrap();
     for identity in [&alice, &bob] {
         let opened = unwrap_data_key(&groups, 0, &keyring(&[identity])).unwrap();
         assert!(opened.expose() == data_key.expose());
@@ -142,7 +142,7 @@ fn a_payload_that_is_no_data_key_is_passed_over() {
 #[test]
 fn a_locked_file_says_why_for_each_key_and_what_was_wrong_with_the_sources() {
     let mut groups = [KeyGroup { keys: vec![new_master_key(Kind::Age, &generate_identity().recipient).unwrap()] }];
-    wrap_for_all(&mut groups, &DataKey::generate().unwrap(), &keyring(&[])).unwrap();
+    wrap_for_all(&mut groups, 0, &DataKey::generate().unwrap(), &keyring(&[])).unwrap();
     let [mut group] = groups;
     group.keys.insert(0, pgp());
     let held = canary_keyring(Material::Text(SecretString::copy_of(&format!("{CANARY} AGE-SECRET-KEY-PQ-1X"))));
@@ -173,18 +173,78 @@ fn without_an_age_key_no_identity_file_is_touched() {
 }
 
 #[test]
-fn no_keys_and_several_groups_are_refused() {
+fn what_nobody_could_open_is_refused() {
     let none = keyring(&[]);
     let data_key = DataKey::generate().unwrap();
     assert!(matches!(unwrap_data_key(&[], 0, &none), Err(UnlockError::NoKeys)));
     assert!(matches!(unwrap_data_key(&[KeyGroup::default()], 0, &none), Err(UnlockError::NoKeys)));
     let two = || [KeyGroup { keys: vec![pgp()] }, KeyGroup { keys: vec![pgp()] }];
-    assert!(matches!(unwrap_data_key(&two(), 2, &none), Err(UnlockError::KeyGroups { groups: 2, threshold: 2 })));
-    assert!(matches!(wrap_for_all(&mut [], &data_key, &keyring(&[])), Err(WrapError::NoGroups)));
-    assert!(matches!(wrap_for_all(&mut [KeyGroup::default()], &data_key, &keyring(&[])), Err(WrapError::EmptyGroup(0))));
-    assert!(matches!(wrap_for_all(&mut two(), &data_key, &keyring(&[])), Err(WrapError::KeyGroups(2))));
+    assert!(matches!(unwrap_data_key(&two(), 3, &none), Err(UnlockError::Threshold { groups: 2, threshold: 3 })));
+    assert!(matches!(wrap_for_all(&mut [], 0, &data_key, &keyring(&[])), Err(WrapError::NoGroups)));
+    assert!(matches!(wrap_for_all(&mut [KeyGroup::default()], 0, &data_key, &keyring(&[])), Err(WrapError::EmptyGroup(0))));
+    for threshold in [1, 3] {
+        let error = wrap_for_all(&mut two(), threshold, &data_key, &keyring(&[])).err().unwrap();
+        assert!(error.to_string().starts_with(&format!("{threshold} of 2 key groups cannot be asked for")), "{error}");
+    }
     let one = &mut [KeyGroup { keys: vec![pgp()] }];
-    assert!(matches!(wrap_for_all(one, &data_key, &keyring(&[])), Err(WrapError::NotSupported { kind: Kind::Pgp, .. })));
+    assert!(matches!(wrap_for_all(one, 0, &data_key, &keyring(&[])), Err(WrapError::NotSupported { kind: Kind::Pgp, .. })));
+}
+
+/// Three groups of one scripted key each, for a data key of which two shares are needed.
+fn scripted_groups(asked: &'static Mutex<Vec<&'static str>>, data_key: &DataKey, names: [&'static str; 3]) -> [KeyGroup; 3] {
+    let shares = shamir::split(data_key.expose(), 3, 2).ok().unwrap();
+    let mut shares = shares.iter().map(|share| &*share.expose().to_vec().leak());
+    names.map(|recipient| {
+        let payload = shares.next().filter(|_| !recipient.starts_with("locked"));
+        KeyGroup { keys: vec![Box::new(Scripted { kind: Kind::Age, recipient, payload, asked })] }
+    })
+}
+
+#[test]
+fn groups_of_ours_are_tried_first_and_no_more_than_are_needed() {
+    static ASKED: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let data_key = DataKey::generate().unwrap();
+    let mine = generate_identity();
+    let own: &'static str = mine.recipient.clone().leak();
+    let groups = scripted_groups(&ASKED, &data_key, ["one", "two", own]);
+    assert!(unwrap_data_key(&groups, 2, &keyring(&[&mine])).ok().unwrap().expose() == data_key.expose());
+    assert_eq!(*ASKED.lock().unwrap(), [own, "one"]);
+}
+
+#[test]
+fn too_few_groups_say_for_each_what_became_of_it() {
+    static ASKED: Mutex<Vec<&str>> = Mutex::new(Vec::new());
+    let data_key = DataKey::generate().unwrap();
+    let groups = scripted_groups(&ASKED, &data_key, ["locked one", "two", "locked three"]);
+    let error = unwrap_data_key(&groups, 2, &keyring(&[])).err().unwrap();
+    assert_eq!(error.to_string(), "1 of the file's 3 key groups could be opened, 2 are needed");
+    let UnlockError::GroupsLocked { groups, needed: 2, .. } = &error else { panic!("{error}") };
+    assert!(matches!(groups[1].outcome, Outcome::Opened));
+    for at in [0, 2] {
+        let Outcome::Locked(keys) = &groups[at].outcome else { panic!("group {at}") };
+        assert_eq!(keys[0].recipient, groups[at].keys[0].1);
+    }
+}
+
+#[test]
+fn real_groups_open_with_their_keys_and_the_threshold_of_all_is_the_default() {
+    let people = [generate_identity(), generate_identity(), generate_identity()];
+    let data_key = DataKey::generate().unwrap();
+    let wrapped = |threshold| {
+        let group = |person: &NewIdentity| KeyGroup { keys: vec![new_master_key(Kind::Age, &person.recipient).unwrap()] };
+        let mut groups = people.each_ref().map(group);
+        wrap_for_all(&mut groups, threshold, &data_key, &keyring(&[])).unwrap();
+        groups
+    };
+    let opens = |threshold, holders: &[&NewIdentity]| {
+        let groups = wrapped(threshold);
+        let opened = unwrap_data_key(&groups, threshold, &keyring(holders)).ok();
+        assert_eq!(opened.is_some(), is_for(&groups, threshold, &keyring(holders)));
+        opened.is_some_and(|opened| opened.expose() == data_key.expose())
+    };
+    let [alice, bob, carol] = &people;
+    assert!(opens(2, &[alice, carol]) && opens(2, &[alice, bob, carol]) && !opens(2, &[bob]));
+    assert!(!opens(0, &[alice, carol]) && opens(0, &[carol, bob, alice]));
 }
 
 #[test]
@@ -196,7 +256,7 @@ fn a_private_key_in_the_wrong_place_is_in_no_error() {
         // As a recipient in a file.
         let enc = "-----BEGIN AGE ENCRYPTED FILE-----\nAAAA\n-----END AGE ENCRYPTED FILE-----";
         let mut groups = [KeyGroup { keys: vec![entry(Kind::Age, &[("recipient", text), ("enc", enc)])] }];
-        assert_no_canary(&chain(&wrap_for_all(&mut groups, &DataKey::generate().unwrap(), &keyring(&[])).err().unwrap()));
+        assert_no_canary(&chain(&wrap_for_all(&mut groups, 0, &DataKey::generate().unwrap(), &keyring(&[])).err().unwrap()));
         let [group] = groups;
         assert_no_canary(&chain(&locked(group, &keyring(&[]))));
         // As a wrapped data key, with an armor around it or not.
