@@ -381,6 +381,7 @@ impl Failure {
     pub fn save(path: &Path, error: SaveError) -> Self {
         match error {
             SaveError::Lock(error) => Self::lock(path, &error),
+            SaveError::Replace(error @ ReplaceError::NotDurable(_)) => Self::of(ExitCode::World, &error).about(path),
             SaveError::Replace(error) => Self { error: format!("{} is not replaced", path.display()), ..error.into() },
         }
     }
