@@ -6,10 +6,13 @@
 //!
 //! Source: getsops/sops `config/config.go`, tried against sops 3.13.3.
 
+mod explain;
 mod field;
 mod key;
 mod rule;
+mod stores;
 mod template;
+mod types;
 
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
@@ -17,9 +20,11 @@ use crate::document::pattern::Pattern;
 use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
 use crate::yaml::{self, Document, YamlError};
 
+pub use explain::{Explanation, NearMiss, PassedOver};
 pub use field::{ConfigWarning, Fault, Problem};
 pub use key::RuleKey;
 pub use rule::{CreationRule, RuleGroup};
+pub use stores::Stores;
 pub use template::new_file_text;
 
 /// The only name the file may have.
@@ -44,6 +49,8 @@ pub struct Config {
     pub warnings: Vec<ConfigWarning>,
     /// Who besides the user and root can change the file, as far as its own owner and mode tell.
     pub writable_by: Option<Stranger>,
+    /// How files of other syntaxes are to be laid out.
+    pub stores: Stores,
     /// The folder that paths are relative to, absolute.
     directory: PathBuf,
     /// `None` if the file names no creation rules at all.
@@ -79,6 +86,7 @@ impl std::fmt::Display for Stranger {
 
 /// A rule and when it applies. A rule that does not apply may be broken: sops does not look at it either.
 struct Rule {
+    line: usize,
     applies: Applies,
     rule: Result<CreationRule, Fault>,
 }
@@ -131,7 +139,8 @@ impl Config {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`ConfigError`], but never [`ConfigError::NoMatchingRule`]: mistakes inside a single rule are kept for [`Config::rule_for`].
+    /// [`ConfigError`], but never [`ConfigError::NoMatchingRule`]. A field of a wrong type spoils the whole file, as in sops; other
+    /// mistakes inside a single rule are kept for [`Config::rule_for`].
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file = match read_regular(path, SIZE) {
             Ok(file) => file,
@@ -158,9 +167,11 @@ impl Config {
         }
         let document = yaml::load(text).map_err(|source| ConfigError::Yaml { path: path.to_owned(), source })?;
         let mut warnings = Vec::new();
-        let rules =
-            rules(&document, text, &mut warnings).map_err(|fault| ConfigError::Invalid { path: path.to_owned(), fault })?;
-        Ok(Self { path: path.to_owned(), ignored: None, warnings, writable_by: None, directory, rules })
+        let invalid = |fault| ConfigError::Invalid { path: path.to_owned(), fault };
+        let root = document.root.as_ref().filter(|root| !root.is_null());
+        let stores = root.map(|root| stores::read(root.get("stores"))).transpose().map_err(invalid)?.unwrap_or_default();
+        let rules = rules(&document, text, &mut warnings).map_err(invalid)?;
+        Ok(Self { path: path.to_owned(), ignored: None, warnings, writable_by: None, stores, directory, rules })
     }
 
     /// The rule that governs `file`, an absolute path: the first whose `path_regex` is absent, empty or matches.
@@ -173,7 +184,7 @@ impl Config {
     pub fn rule_for(&self, file: &Path) -> Result<Option<&CreationRule>, ConfigError> {
         let Some(rules) = &self.rules else { return Ok(None) };
         let file = clean(file);
-        for Rule { applies, rule } in rules {
+        for Rule { applies, rule, .. } in rules {
             match applies {
                 Applies::Broken(fault) => return Err(self.invalid(fault)),
                 Applies::Where(pattern) if !pattern.matches(self.relative(&file)) => {}
@@ -185,7 +196,7 @@ impl Config {
 
     /// Every rule in file order, broken ones as errors; nothing if there are no `creation_rules`.
     pub fn rules(&self) -> impl Iterator<Item = Result<&CreationRule, ConfigError>> {
-        self.rules.iter().flatten().map(|Rule { applies, rule }| match (applies, rule) {
+        self.rules.iter().flatten().map(|Rule { applies, rule, .. }| match (applies, rule) {
             (Applies::Broken(fault), _) | (_, Err(fault)) => Err(self.invalid(fault)),
             (_, Ok(rule)) => Ok(rule),
         })
@@ -223,14 +234,15 @@ fn rules(document: &Document, text: &str, warnings: &mut Vec<ConfigWarning>) -> 
     let Some(root) = document.root.as_ref().filter(|root| !root.is_null()) else { return Ok(None) };
     let fields = field::mapping(root).ok_or_else(|| Fault::at(root, Problem::NoMapping))?;
     field::warn_of_near_misses(fields, field::Place::File, warnings);
+    // They are for sops's `publish` alone, so what stands in them is not looked at.
     field::list(root.get("destination_rules"), "destination_rules")?;
-    field::optional_mapping(root.get("stores"), "stores")?;
     // An empty list is something else than none: then no file has a rule.
     let Some(items) = field::list(root.get("creation_rules"), "creation_rules")? else { return Ok(None) };
     let mut rules = Vec::new();
     for item in items.iter().filter(|item| !item.is_null()) {
         let fields = field::mapping(item).ok_or_else(|| Fault::expected(item, "creation_rules", "a list of mappings"))?;
         field::warn_of_near_misses(fields, field::Place::Rule, warnings);
+        types::check_rule(item)?;
         let applies = match field::text(item.get("path_regex"), "path_regex") {
             Ok(None) => Applies::Always,
             Ok(Some(regex)) => match field::pattern(item.get("path_regex"), "path_regex", &regex) {
@@ -240,7 +252,7 @@ fn rules(document: &Document, text: &str, warnings: &mut Vec<ConfigWarning>) -> 
             Err(fault) => Applies::Broken(fault),
         };
         let rule = rule::read(item, &rule::Names { document, text }, warnings);
-        rules.push(Rule { applies, rule });
+        rules.push(Rule { line: item.line, applies, rule });
     }
     Ok(Some(rules))
 }

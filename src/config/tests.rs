@@ -295,6 +295,71 @@ fn a_broken_rule_harms_only_the_files_it_governs() {
 }
 
 #[test]
+fn a_field_of_a_wrong_type_spoils_every_rule_as_in_sops() {
+    let parse = |rule: &str| {
+        let text = format!("creation_rules:\n  - age: {A}\n  - {}\n", rule.replace('\n', "\n    "));
+        Config::parse(Path::new("/repo/.sops.yaml"), &text)
+    };
+    let wrong = [
+        "path_regex: [a]",
+        "aws_profile: {}",
+        "unencrypted_comment_regex: [a]",
+        "shamir_threshold: x",
+        "mac_only_encrypted: 'true'",
+        "hckms: x",
+        "hckms: [[x]]",
+        "key_groups: x",
+        "key_groups: [x]",
+        "key_groups: [{age: x}]",
+        "key_groups: [{hc_vault: [{}]}]",
+        "key_groups: [{merge: {}}]",
+        "key_groups: [{merge: [{pgp: x}]}]",
+        "key_groups: [{kms: [x]}]",
+        "key_groups: [{kms: [{arn: [x]}]}]",
+        "key_groups: [{kms: [{context: x}]}]",
+        "key_groups: [{kms: [{context: {a: [b]}}]}]",
+        "key_groups: [{gcp_kms: [{resource_id: {}}]}]",
+        "key_groups: [{hckms: [{key_id: []}]}]",
+        "key_groups: [{azure_keyvault: [{version: []}]}]",
+    ];
+    for rule in wrong {
+        let error = parse(rule).err().unwrap_or_else(|| panic!("accepted: {rule}"));
+        assert!(matches!(error, ConfigError::Invalid { fault: Fault { line: 3, .. }, .. }), "{rule}: {error}");
+    }
+    // Flat keys have no type of their own in sops, and what a text says is looked at only when the rule is used.
+    let unused = ["age: 12", "pgp: {}", "kms: [[]]", "azure_keyvault: x", "hckms: [x]", "encrypted_regex: (", "path_regex: '('"];
+    for rule in unused.into_iter().chain(["path_regex: 12", "key_groups: [{age: [12, ~]}, ~]", "key_groups: [{kms: [{arn: 12}]}]"]) {
+        let config = parse(rule).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(groups(config.rule_for(Path::new("/repo/x.env")).unwrap().unwrap()), ["A"], "{rule}");
+    }
+}
+
+#[test]
+fn stores_say_how_far_to_indent() {
+    let text = "stores: {json: {indent: 2}, json_binary: {indent: -1}, yaml: {indent: 0x4, x: y}, dotenv: {}, ini: , other: 1}";
+    let expected = Stores { json_indent: Some(2), json_binary_indent: Some(-1), yaml_indent: Some(4) };
+    assert_eq!(config(text).stores, expected);
+    for text in ["", "stores:", "stores: {}", "stores: {json: , yaml: {indent: }}"] {
+        assert_eq!(config(text).stores, Stores::default(), "{text}");
+    }
+    let mistakes = [
+        ("stores: {json: x}", "line 1, column 16: `json` must be a mapping"),
+        ("stores: {dotenv: []}", "line 1, column 18: `dotenv` must be a mapping"),
+        ("stores: {yaml: {indent: '2'}}", "line 1, column 25: `indent` must be a whole number"),
+        ("stores: {yaml: {indent: 1.5}}", "line 1, column 25: `indent` must be a whole number"),
+    ];
+    for (text, expected) in mistakes {
+        assert_eq!(mistake(text).strip_prefix("/repo/.sops.yaml: "), Some(expected), "{text}");
+    }
+}
+
+#[test]
+fn destination_rules_are_not_looked_at() {
+    let text = "creation_rules: [{age: $A}]\ndestination_rules: [{path_regex: [a], s3_bucket: {}}, x]";
+    assert_eq!(groups(config(text).rule_for(Path::new("/repo/x.env")).unwrap().unwrap()), ["A"]);
+}
+
+#[test]
 fn near_misses_of_fields_are_warned_of() {
     let text = "creation_rule: []\nx-team: &t {}\nnote: x\ncreation_rules:\n  - path_regexp: x\n    ages: $A\n    encrypted_regexp: y\n    Encrypted-Suffix: z\n    mac_only_encypted: true\n    hc_vault: u\n    gpg: FF\n    description: x\n    name: x\n    key_groups:\n    - azure_kv: []\n      merge: [{agee: []}]\n";
     let warnings: Vec<String> = config(text).warnings.iter().map(ToString::to_string).collect();

@@ -40,7 +40,7 @@ pub(super) fn problem(kind: &ErrorKind) -> YamlProblem {
         | ErrorKind::InvalidFlowScalarIndent => "a different indentation",
         ErrorKind::CommentNotSeparated => "a blank before `#`",
         ErrorKind::UnknownQuotedScalarEscape | ErrorKind::InvalidQuotedScalarHexEscape | ErrorKind::InvalidUnicodeEscape => {
-            "an escape that YAML knows"
+            return YamlProblem::UnknownEscape;
         }
         ErrorKind::UnexpectedCharacter { .. } => "quotes around text that starts with this character",
         ErrorKind::ExpectedDocumentStart | ErrorKind::InvalidDocumentEnd => "a line `---` before another document",

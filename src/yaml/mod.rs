@@ -142,6 +142,9 @@ pub enum YamlProblem {
         /// What could have stood there.
         expected: &'static str,
     },
+    /// A backslash in double quotes with something behind it that YAML gives no meaning.
+    #[error("expected an escape that YAML knows")]
+    UnknownEscape,
     /// A control character, or one that only some YAML readers take for a line break.
     #[error("a character that YAML readers do not agree on: U+{code_point:04X}")]
     Character {
