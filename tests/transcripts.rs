@@ -33,7 +33,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts! { completions decrypt edit encrypt exec filestatus groups init keygen keys man updatekeys }
+transcripts! { completions decrypt edit encrypt exec filestatus groups init keygen keys man rule updatekeys }
 
 #[test]
 fn readme() {

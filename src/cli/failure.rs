@@ -5,11 +5,11 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::exit_code::ExitCode;
 use super::people::People;
-use crate::config::{ConfigError, Stranger};
+use crate::config::{ConfigError, Fault, Problem, Stranger};
 use crate::document::metadata::MetadataError;
 use crate::document::{DecryptError, EncryptError as DocumentError, NotADocument, OpenError};
 use crate::format::{EmitError, ParseError};
@@ -33,6 +33,7 @@ use crate::sys::file_lock::LockError;
 use crate::sys::process::{ExecError as ExecveError, ResolveError, TooLarge};
 use crate::sys::regular_file::ReadError;
 use crate::sys::scratch::ScratchError;
+use crate::yaml::{YamlError, YamlProblem};
 
 /// How a command failed, in at most three lines.
 #[derive(Debug)]
@@ -169,6 +170,14 @@ impl Failure {
             .hint("allow them with `--allow-plaintext NAME` (`*` for any text), or change the rule in .sops.yaml")
     }
 
+    /// Who encrypts could not read the result.
+    pub fn blind(recipients: &[String]) -> Self {
+        let recipients: Vec<String> = recipients.iter().map(|recipient| short(recipient)).collect();
+        Self::new(ExitCode::Refused, "you could not read what is encrypted here: no recipient is one of your identities")
+            .because(format!("it would be encrypted to {}", listed(&recipients)))
+            .hint("if that is meant: --blind; `dotsops keygen` makes an identity, whose public key belongs into .sops.yaml or --age")
+    }
+
     /// A plaintext that cannot be stored.
     pub fn cannot_store(path: &Path, error: PrepareError, fix: Option<&str>) -> Self {
         let what = format!("cannot store {}", path.display());
@@ -198,6 +207,9 @@ impl Failure {
             NewFileError::NoKeys { config: Some(path) } => Self::of(ExitCode::Malformed, error)
                 .because(format!("the rule of {} names no keys", path.display()))
                 .hint(hint_at_rule),
+            NewFileError::NoRules { config } => Self::of(ExitCode::Malformed, error)
+                .because(format!("{} has no `creation_rules`", config.display()))
+                .hint(hint_at_rule),
             NewFileError::KindNotSupported { .. } => {
                 Self::of(ExitCode::Malformed, error).hint("use sops for this file, or name age recipients with --age")
             }
@@ -221,10 +233,22 @@ impl Failure {
 
     /// `.sops.yaml` cannot be used.
     pub fn config(error: &ConfigError) -> Self {
-        let failure = Self::of(ExitCode::Malformed, error);
+        let code = match error {
+            ConfigError::Read { source: ReadError::NotRegular, .. } => ExitCode::Malformed,
+            ConfigError::Read { .. } => ExitCode::World,
+            _ => ExitCode::Malformed,
+        };
+        let failure = Self::of(code, error);
         match error {
-            ConfigError::NoMatchingRule { .. } => {
-                failure.hint("add a rule whose `path_regex` matches the file, or one without `path_regex` as the last")
+            ConfigError::NoMatchingRule { file, .. } => failure.hint(format!(
+                "`dotsops rule {}` says why; add a rule whose `path_regex` matches, or one without `path_regex` as the last",
+                shell_word(&from_here(file))
+            )),
+            ConfigError::Invalid { fault: Fault { problem: Problem::Pattern { field: "path_regex", .. }, .. }, .. } => {
+                failure.hint(r"it is a regular expression, no glob: what `*.env` means is written `\.env$`")
+            }
+            ConfigError::Yaml { source: YamlError { problem: YamlProblem::UnknownEscape, .. }, .. } => {
+                failure.hint(r"in double quotes a backslash is YAML's own: write a pattern in single quotes, as in '\.env$'")
             }
             _ => failure,
         }
@@ -238,7 +262,10 @@ impl Failure {
             false => format!("{}$", regex::escape(&name)),
         };
         Self::new(ExitCode::Malformed, format!("no rule of {} is for {}", config.display(), file.display()))
-            .hint(format!("add to `creation_rules:` this rule: `- {{path_regex: '{pattern}', age: {recipient}}}`"))
+            .hint(format!(
+                "`dotsops rule {}` says why; or add to `creation_rules:` this rule: `- {{path_regex: '{pattern}', age: {recipient}}}`",
+                shell_word(file)
+            ))
     }
 
     fn wrap(error: &WrapError) -> Self {
@@ -504,6 +531,14 @@ impl Failure {
                 Self::of(ExitCode::NotAuthentic, &error).hint(format!("`dotsops edit --discard {word}` throws it away"))
             }
             EditError::File(error) => error.into(),
+            // A draft of such a text could not be opened again, so an edit never goes blind.
+            EditError::Open(OpenError::Locked(_)) if !draft_kept && !path.exists() => {
+                Self::new(ExitCode::Refused, format!("you could not read {shown}: no recipient is one of your identities"))
+                    .because("an edit that fails is gone on with from an encrypted draft, which you could not open either")
+                    .hint(format!(
+                        "add yourself to the recipients; or write it elsewhere: `dotsops encrypt --blind -o {word} PLAINTEXT`"
+                    ))
+            }
             EditError::Open(error) => Self::cannot_open(path, &error, keyring),
             EditError::LineInComment => Self::of(ExitCode::NotAuthentic, &error)
                 .hint(format!("take that comment out of {shown}; `git log -p {shown}` shows who added it")),
@@ -827,6 +862,12 @@ fn listed(items: &[String]) -> String {
 
 fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A path as short as it can be.
+fn from_here(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().ok();
+    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
 }
 
 /// A path as a word of a command that can be pasted.

@@ -14,6 +14,7 @@ mod prompt;
 mod usage;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -23,7 +24,7 @@ use exit_code::ExitCode;
 use failure::Failure;
 use output::Output;
 
-use crate::config::Config;
+use crate::config::{Config, Search};
 use crate::ops::init;
 use crate::sys::{hardening, signals};
 
@@ -78,6 +79,10 @@ pub struct CommandLine {
     /// Leave out notes and warnings
     #[arg(long, short, global = true)]
     quiet: bool,
+
+    /// Take the rules for new files from PATH; without it from SOPS_CONFIG, else from the nearest .sops.yaml
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -94,12 +99,15 @@ enum Command {
     Completions(commands::completions::Arguments),
     Updatekeys(commands::updatekeys::Arguments),
     Groups(commands::groups::Arguments),
+    Rule(commands::rule::Arguments),
 }
 
 /// What every command is given.
 struct Surroundings {
     environment: Environment,
     output: Output,
+    /// The configuration that `--config` or else `SOPS_CONFIG` names.
+    named_config: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -107,19 +115,38 @@ impl Surroundings {
         time::UtcDateTime::now()
     }
 
+    /// The rules for new files: those that were named, else the nearest `.sops.yaml` from the working directory upwards. What looks
+    /// wrong about it is said. Only what makes new files asks for it, so a broken one keeps nobody from reading a file.
+    fn config(&self) -> Result<Option<Config>, Failure> {
+        let here = std::env::current_dir()?;
+        let config = match &self.named_config {
+            Some(path) => Some(Config::load(path)?),
+            None => Config::find(&here)?,
+        };
+        match &config {
+            Some(_) => self.judge_config(config.as_ref())?,
+            None => self.say_ignored(Search::from(&here).ignored.as_ref()),
+        }
+        Ok(config)
+    }
+
+    fn say_ignored(&self, ignored: Option<&PathBuf>) {
+        if let Some(ignored) = ignored {
+            self.output.warning(format_args!("{} is not used: the name must be .sops.yaml", ignored.display()));
+        }
+    }
+
     /// Says what in `.sops.yaml` looks like an oversight, and who else can change it; refuses one that also lies outside of the
-    /// repository.
+    /// repository, unless it was named.
     fn judge_config(&self, config: Option<&Config>) -> Result<(), Failure> {
         let Some(config) = config else { return Ok(()) };
         if let Some(stranger) = &config.writable_by {
-            if !config.path.starts_with(init::root(&std::env::current_dir()?)) {
+            if self.named_config.is_none() && !config.path.starts_with(init::root(&std::env::current_dir()?)) {
                 return Err(Failure::foreign_config(&config.path, stranger));
             }
             self.output.warning(format_args!("{} decides who reads new files, and {stranger}", config.path.display()));
         }
-        if let Some(ignored) = &config.ignored {
-            self.output.warning(format_args!("{} is not used: the name must be .sops.yaml", ignored.display()));
-        }
+        self.say_ignored(config.ignored.as_ref());
         for warning in &config.warnings {
             self.output.warning(format_args!("{}: {warning}", config.path.display()));
         }
@@ -139,9 +166,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::process::ExitC
     outcome.unwrap_or(if is_exec { ExitCode::ExecFailed } else { ExitCode::Bug }).into()
 }
 
-/// Whether the verb is `exec`, for which every failure of ours has one code. Options before the verb take no values.
+/// Whether the verb is `exec`, for which every failure of ours has one code. Of the options before the verb, `--config` takes a value.
 fn is_exec(arguments: &[OsString]) -> bool {
-    arguments.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-")).is_some_and(|verb| verb == "exec")
+    let mut words = arguments.iter().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_encoded_bytes() {
+            b"--config" => drop(words.next()),
+            option if option.starts_with(b"-") => {}
+            verb => return verb == b"exec",
+        }
+    }
+    false
 }
 
 fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
@@ -161,7 +196,8 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
             return failure.code;
         }
     };
-    let surroundings = Surroundings { environment, output: Output::new(line.quiet) };
+    let named_config = line.config.or_else(|| environment.var("SOPS_CONFIG").map(PathBuf::from));
+    let surroundings = Surroundings { environment, output: Output::new(line.quiet), named_config };
     let outcome = match line.command {
         Command::Init(arguments) => commands::init::run(arguments, &surroundings),
         Command::Keygen(arguments) => commands::keygen::run(arguments, &surroundings),
@@ -175,6 +211,7 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         Command::Completions(arguments) => commands::completions::run(arguments, &surroundings),
         Command::Updatekeys(arguments) => commands::updatekeys::run(arguments, &surroundings),
         Command::Groups(arguments) => commands::groups::run(arguments, &surroundings),
+        Command::Rule(arguments) => commands::rule::run(arguments, &surroundings),
     };
     outcome.unwrap_or_else(|failure| {
         if failure.reader_gone {

@@ -144,7 +144,9 @@ pub(super) fn glob(glob: &str) -> Option<String> {
     let mut rest = glob.strip_prefix("./").unwrap_or(glob).chars().peekable();
     while let Some(c) = rest.next() {
         match c {
-            '*' if rest.next_if_eq(&'*').is_some() => pattern.push_str(if rest.next_if_eq(&'/').is_some() { "(.*/)?" } else { ".*" }),
+            '*' if rest.next_if_eq(&'*').is_some() => {
+                pattern.push_str(if rest.next_if_eq(&'/').is_some() { "(.*/)?" } else { ".*" })
+            }
             '*' => pattern.push_str("[^/]*"),
             '?' => pattern.push_str("[^/]"),
             c => {

@@ -328,7 +328,9 @@ fn a_field_of_a_wrong_type_spoils_every_rule_as_in_sops() {
     }
     // Flat keys have no type of their own in sops, and what a text says is looked at only when the rule is used.
     let unused = ["age: 12", "pgp: {}", "kms: [[]]", "azure_keyvault: x", "hckms: [x]", "encrypted_regex: (", "path_regex: '('"];
-    for rule in unused.into_iter().chain(["path_regex: 12", "key_groups: [{age: [12, ~]}, ~]", "key_groups: [{kms: [{arn: 12}]}]"]) {
+    for rule in
+        unused.into_iter().chain(["path_regex: 12", "key_groups: [{age: [12, ~]}, ~]", "key_groups: [{kms: [{arn: 12}]}]"])
+    {
         let config = parse(rule).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(groups(config.rule_for(Path::new("/repo/x.env")).unwrap().unwrap()), ["A"], "{rule}");
     }

@@ -12,6 +12,8 @@
 //! - All six [selection options](crate::document::selection::SelectionOption) and `mac_only_encrypted`. `.sops.yaml` is searched and
 //!   matched [as in sops](crate::config), patterns in [Go's syntax](crate::document::pattern) included.
 //! - Identities come from the [same places](crate::keys::source); commands get the same words and `SOPS_AGE_RECIPIENT`.
+//! - `--config` and `SOPS_CONFIG`, key options and `SOPS_AGE_RECIPIENTS` in front of the rule's keys, and each selection option in front
+//!   of the rule's value of the same kind; of two kinds neither wins.
 //! - `exec --literal` passes what `sops exec-env` passes.
 //!
 //! # Deliberately different
@@ -20,6 +22,10 @@
 //! - A file is replaced by rename after it was read back, not truncated and written.
 //! - No message holds a value or the text of a line.
 //! - A selection pattern that cannot be used is an error. In sops it matches nothing, and everything is stored in clear.
+//! - `.sops.yaml` is read only where a new file is made, so a broken one keeps nobody from decrypting. Its `destination_rules` are not
+//!   looked at, a negative `shamir_threshold` is an error, and blanks may be tabs in a few places where go-yaml wants spaces.
+//! - To encrypt to people none of whom is oneself has to be meant: `encrypt --blind`.
+//! - Variables that name keys of kinds not known here are an error where a new file is made, for sops would encrypt to those keys.
 //! - `exec` takes a program and its arguments, runs no shell, and by default gives the values that python-dotenv would read.
 //! - Two equal values under one name keep different tokens. After an edit with sops they get the same one, which shows that they are equal.
 //! - Encrypted files whose line ends git turned into CR LF are read.

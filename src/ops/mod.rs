@@ -7,5 +7,6 @@ pub mod file;
 pub mod git;
 pub mod init;
 pub mod new_file;
+pub mod readers;
 pub mod rewrap;
 pub mod update_keys;

@@ -34,10 +34,12 @@ pub struct Choice {
 pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result<Metadata, NewFileError> {
     // sops asks for a matching rule even if all keys are given as options, so that a config with rules is never passed by.
     let rule = config.map(|config| config.rule_for(path)).transpose()?.flatten();
-    let config_path = || config.map(|config| config.path.clone());
     let (groups, threshold) = if choice.age.is_empty() {
-        let rule = rule.ok_or_else(|| NewFileError::NoKeys { config: config_path() })?;
-        let groups = key_groups(rule, config_path())?;
+        let rule = rule.ok_or_else(|| match config {
+            Some(config) => NewFileError::NoRules { config: config.path.clone() },
+            None => NewFileError::NoKeys { config: None },
+        })?;
+        let groups = key_groups(rule, config.map(|config| config.path.clone()))?;
         let threshold = match choice.threshold {
             None => threshold(rule)?,
             chosen => chosen,
@@ -49,13 +51,13 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
         (vec![KeyGroup { keys }], choice.threshold.or(rule.and_then(|rule| rule.shamir_threshold)))
     };
 
-    let mut selections = choice.selection.clone();
+    // An empty text is the same as no option.
+    let mut selections: Vec<_> = choice.selection.iter().filter(|(_, text)| !text.is_empty()).cloned().collect();
     if let Some((option, text)) = rule.and_then(|rule| rule.selection.as_ref())
         && !selections.iter().any(|(chosen, _)| chosen == option)
     {
         selections.push((*option, text.clone()));
     }
-    selections.retain(|(_, text)| !text.is_empty());
     let selection = match selections.as_slice() {
         [] => Selection::default(),
         [(option, text)] => Selection::new(*option, text).map_err(|source| NewFileError::Pattern { option: *option, source })?,
@@ -122,6 +124,12 @@ pub enum NewFileError {
         /// The `.sops.yaml` that was looked at, if there is one.
         config: Option<PathBuf>,
     },
+    /// Nobody could read it: there is a `.sops.yaml`, but it has no `creation_rules`.
+    #[error("nobody could read the file: no recipients are given")]
+    NoRules {
+        /// The `.sops.yaml`.
+        config: PathBuf,
+    },
     /// A group that nobody could open.
     #[error("the rule on line {line} of .sops.yaml has a key group without keys")]
     EmptyGroup {
@@ -187,4 +195,63 @@ pub enum NewFileError {
 fn article(title: &str) -> String {
     let article = if title.starts_with(['A', 'a']) { "an" } else { "a" };
     format!("{article} {title}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "age1syfl80l704uvg7exdg67ljh39xhns9ch8twtxyxqh46kjkdc2sqssdu40w";
+    const B: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
+    fn made(config: &str, choice: &Choice) -> Result<Metadata, NewFileError> {
+        let config = config.replace("$A", A).replace("$B", B);
+        let config = Config::parse(Path::new("/repo/.sops.yaml"), &config).unwrap();
+        metadata(Path::new("/repo/x.env"), choice, Some(&config))
+    }
+
+    fn recipients(metadata: &Metadata) -> Vec<&str> {
+        metadata.key_groups.iter().flat_map(|group| &group.keys).map(|key| key.recipient()).collect()
+    }
+
+    #[test]
+    fn keys_of_the_command_line_take_the_place_of_the_rules_and_the_rest_of_the_rule_stays() {
+        let config = "creation_rules: [{age: $A, encrypted_regex: X, mac_only_encrypted: true, shamir_threshold: 2}]";
+        let metadata = made(config, &Choice { age: vec![B.to_owned()], ..Choice::default() }).ok().unwrap();
+        assert_eq!(recipients(&metadata), [B]);
+        assert_eq!((metadata.selection.text(), metadata.mac_only_encrypted, metadata.shamir_threshold), ("X", true, 2));
+    }
+
+    #[test]
+    fn a_config_without_a_rule_for_the_file_is_not_passed_by_even_if_keys_are_given() {
+        let choice = || Choice { age: vec![B.to_owned()], ..Choice::default() };
+        for config in ["creation_rules: []", "creation_rules: [{path_regex: yaml, age: $A}]"] {
+            let error = made(config, &choice()).err().unwrap();
+            assert!(matches!(error, NewFileError::Config(ConfigError::NoMatchingRule { .. })), "{error}");
+        }
+        assert_eq!(recipients(&made("stores: {}", &choice()).ok().unwrap()), [B]);
+        assert!(matches!(made("stores: {}", &Choice::default()), Err(NewFileError::NoRules { .. })));
+        assert!(matches!(metadata(Path::new("/x"), &Choice::default(), None), Err(NewFileError::NoKeys { config: None })));
+    }
+
+    #[test]
+    fn each_selection_option_comes_from_the_command_line_or_else_from_the_rule() {
+        let chosen = |option, text: &str| Choice { selection: vec![(option, text.to_owned())], ..Choice::default() };
+        let config = "creation_rules: [{age: $A, encrypted_regex: X}]";
+        let text = |choice| made(config, &choice).map(|metadata| metadata.selection.text().to_owned());
+        assert_eq!(text(chosen(SelectionOption::EncryptedRegex, "Y")).ok().unwrap(), "Y");
+        assert_eq!(text(chosen(SelectionOption::EncryptedRegex, "")).ok().unwrap(), "X");
+        assert_eq!(text(chosen(SelectionOption::EncryptedSuffix, "")).ok().unwrap(), "X");
+        assert!(matches!(text(chosen(SelectionOption::EncryptedSuffix, "Y")), Err(NewFileError::SeveralSelections { .. })));
+    }
+
+    #[test]
+    fn an_empty_group_among_others_is_refused_and_never_left_out() {
+        let error = made("creation_rules:\n- key_groups: [{age: [$A]}, {}]", &Choice::default()).err().unwrap();
+        assert!(matches!(error, NewFileError::EmptyGroup { line: 2 }), "{error}");
+        let empty = ["creation_rules: [{}]", "creation_rules: [{key_groups: [{}]}]"];
+        for config in empty {
+            assert!(matches!(made(config, &Choice::default()), Err(NewFileError::NoKeys { config: Some(_) })), "{config}");
+        }
+    }
 }

@@ -55,7 +55,7 @@ fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             let mut rows = each(&["encrypt", "FILE"]);
             rows.extend(each(&["encrypt", "--fix", "-o", "new.env", "FILE"]));
             rows.extend(each(&["encrypt", "--encrypted-regex", "^NOTHING$", "FILE"]));
-            rows.extend([vec!["encrypt", "plain.env"], vec!["encrypt", "-i", ".env"]]);
+            rows.extend([vec!["encrypt", "plain.env"], vec!["encrypt", "--blind", "plain.env"], vec!["encrypt", "-i", ".env"]]);
             // What cannot be decided is not printed, but a file that is encrypted already is, with what is in clear in it.
             (rows, false)
         }
@@ -79,6 +79,11 @@ fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             // Only in place: what they print otherwise is the file, with what is in clear in it.
             rows.extend(each(&["groups", "add", "-i", "--age", STRANGER, "-f", "FILE"]));
             rows.extend(each(&["groups", "delete", "-i", "--threshold", "1", "-f", "FILE", "0"]));
+            (rows, false)
+        }
+        "rule" => {
+            let mut rows = each(&["rule", "FILE"]);
+            rows.extend(["plain.env", "messy.env", "binary.env"].map(|file| vec!["--config", file, "rule", "secrets.env"]));
             (rows, false)
         }
         verb => panic!("`{verb}` has no row: add its command lines to this table"),

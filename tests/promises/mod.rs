@@ -3,7 +3,9 @@
 #[cfg(target_os = "linux")]
 pub mod age_interchange;
 pub mod age_vectors;
+pub mod blind;
 pub mod completions;
+pub mod config;
 pub mod edit;
 pub mod encrypt;
 pub mod examples;

@@ -8,14 +8,13 @@ use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::{Failure, chain};
 use crate::cli::output::Output;
-use crate::config::Config;
 use crate::ops::edit::check::{Changes, Mistakes};
 use crate::ops::edit::dialog::{Choice, Consent, Dialog, Fact};
 use crate::ops::edit::drafts::DraftPlace;
 use crate::ops::edit::editors::Editor;
 use crate::ops::edit::error::{DraftFailure, EditError};
 use crate::ops::edit::session::{self, Edit, Outcome};
-use crate::ops::new_file::{self, NewFileError};
+use crate::ops::new_file;
 use crate::sys::atomic_write::ReadOnly;
 use crate::sys::file_lock::FileLock;
 use crate::sys::process;
@@ -81,16 +80,13 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     let editor = find_editor(arguments.editor.as_deref(), surroundings)?;
     let scratch = scratch(arguments.allow_disk_plaintext, surroundings)?;
-    let choice = arguments.new_file.choice(surroundings)?;
     let keyring = environment.keyring();
-    let config = Config::find(&std::env::current_dir()?);
-    if !path.exists() {
-        // Only a new file asks it anything; a broken one must not keep an existing file from being edited.
-        surroundings.judge_config(config.as_ref().ok().and_then(Option::as_ref))?;
-    }
-    let config = std::cell::RefCell::new(Some(config));
+    // Only a new file asks for these; what is wrong with them must not keep a file or a draft from being edited.
+    let (choice, config) = match path.exists() || arguments.resume {
+        true => Default::default(),
+        false => (arguments.new_file.choice(surroundings)?, surroundings.config()?),
+    };
     let new_metadata = |path: &Path| {
-        let config = config.take().unwrap_or(Ok(None)).map_err(NewFileError::from)?;
         let metadata = new_file::metadata(path, &choice, config.as_ref())?;
         super::warn_of_weak_links(&metadata, surroundings);
         Ok(metadata)

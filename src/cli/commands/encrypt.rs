@@ -7,7 +7,6 @@ use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
-use crate::config::Config;
 use crate::document::EncryptedDocument;
 use crate::document::metadata::Metadata;
 use crate::document::{InClear, leaves_in_clear};
@@ -18,6 +17,7 @@ use crate::ops::encrypt::{self, Prepared, State};
 use crate::ops::exec::policy::{Effect, glob_matches};
 use crate::ops::file::{self, FileError};
 use crate::ops::new_file;
+use crate::ops::readers::{self, Reach};
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{self, Expected, ReadOnly};
 
@@ -28,6 +28,9 @@ use crate::sys::atomic_write::{self, Expected, ReadOnly};
 ///
 /// A file that is encrypted already is left as it is. Lines that cannot be stored with the meaning that they have for python-dotenv
 /// are refused, each with its reason.
+///
+/// If none of your identities is among the recipients you are asked, or it is refused: --blind does it. Where there is no identity
+/// at all, as on a machine that only encrypts, there is a warning; -i, which takes the plaintext away, needs --blind there too.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  dotsops encrypt -o secrets.env .env\n  dotsops encrypt --encrypted-regex '^API_' --allow-plaintext '*' .env\n  dotsops encrypt --filename-override secrets.env < .env > secrets.env"
@@ -60,6 +63,10 @@ pub struct Arguments {
     /// Replace FILE of -o even if it is another encrypted file
     #[arg(long)]
     force: bool,
+
+    /// Encrypt also if none of your identities could read the result
+    #[arg(long)]
+    blind: bool,
 
     #[command(flatten)]
     new_file: NewFileOptions,
@@ -94,9 +101,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         return already_encrypted(&arguments, &shown, &bytes, surroundings);
     }
 
-    let here = std::env::current_dir()?;
-    let config = Config::find(&here)?;
-    surroundings.judge_config(config.as_ref())?;
+    let config = surroundings.config()?;
     let path = std::path::absolute(name)?;
     let metadata = new_file::metadata(&path, &arguments.new_file.choice(surroundings)?, config.as_ref())
         .map_err(|error| Failure::new_file(&error))?;
@@ -105,7 +110,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     tell(&prepared, surroundings);
     consent_to_clear(&prepared, &metadata, &arguments.allow_plaintext, surroundings)?;
     let keyring = surroundings.environment.keyring();
-    warn_of_strangers(&metadata, &keyring, surroundings);
+    consent_to_strangers(&metadata, &arguments, &keyring, surroundings)?;
     super::warn_of_weak_links(&metadata, surroundings);
 
     if let Some(path) = arguments.output.as_deref().filter(|_| !arguments.force) {
@@ -216,10 +221,28 @@ pub(super) fn consent_to_clear(
     }
 }
 
-/// Says so if the user cannot open the file with what is theirs, as far as that can be told without asking for a passphrase or running
-/// anything.
-fn warn_of_strangers(metadata: &Metadata, keyring: &Keyring, surroundings: &Surroundings) {
-    if !is_for(&metadata.key_groups, metadata.shamir_threshold, keyring) && !keyring.may_hold_more() {
-        surroundings.output.warning("none of your identities can read what is encrypted here");
+/// Asks, if the user could not read the result. Who holds no identity at all is only told, as long as the plaintext stays.
+fn consent_to_strangers(
+    metadata: &Metadata,
+    arguments: &Arguments,
+    keyring: &Keyring,
+    surroundings: &Surroundings,
+) -> Result<(), Failure> {
+    let output = &surroundings.output;
+    match readers::reach(metadata, keyring) {
+        Reach::Perhaps => {}
+        Reach::Others(_) | Reach::NoIdentity(_) if arguments.blind => {
+            output.note("you will not be able to read what is encrypted here: no recipient is one of your identities");
+        }
+        Reach::NoIdentity(_) if !arguments.in_place => {
+            output.warning("you will not be able to read what is encrypted here: you have no identity");
+        }
+        Reach::Others(recipients) | Reach::NoIdentity(recipients) => {
+            let failure = Failure::blind(&recipients);
+            if ask(&format!("{}. Go on?", failure.error)) != Answer::Yes {
+                return Err(failure);
+            }
+        }
     }
+    Ok(())
 }

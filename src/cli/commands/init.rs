@@ -110,8 +110,7 @@ impl Ready<'_> {
     /// A rule for the file in `.sops.yaml`; makes the file if there is none.
     fn rule(&self, recipient: &str) -> Result<Config, Failure> {
         let file = std::path::absolute(&self.arguments.file)?;
-        if let Some(config) = Config::find(&self.here)? {
-            self.surroundings.judge_config(Some(&config))?;
+        if let Some(config) = self.surroundings.config()? {
             match config.rule_for(&file) {
                 Ok(Some(rule)) => self.say(format_args!("rule: line {} of {}", rule.line, self.shown(&config.path)))?,
                 Ok(None) | Err(ConfigError::NoMatchingRule { .. }) => {

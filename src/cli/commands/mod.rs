@@ -11,6 +11,7 @@ pub mod init;
 pub mod keygen;
 pub mod keys;
 pub mod man;
+pub mod rule;
 mod selection;
 pub mod updatekeys;
 

@@ -55,16 +55,22 @@ pub struct NewFileOptions {
     mac_only_encrypted: bool,
 }
 
+/// The first variable that is set and names keys that this version cannot wrap for.
+pub(super) fn key_variable(surroundings: &Surroundings) -> Option<&'static str> {
+    OTHER_KEYS.into_iter().find(|name| surroundings.environment.var(name).is_some())
+}
+
 impl NewFileOptions {
     /// What was asked for, with `SOPS_AGE_RECIPIENTS` standing in for `--age`.
     pub fn choice(&self, surroundings: &Surroundings) -> Result<Choice, Failure> {
         // To sops each of these names keys that take the place of the rule's; passing it over would encrypt to other people.
-        if let Some(name) = OTHER_KEYS.into_iter().find(|name| surroundings.environment.var(name).is_some()) {
+        if let Some(name) = key_variable(surroundings) {
             return Err(Failure::key_variable(name));
         }
         let mut age = self.age.clone();
         if age.is_empty() {
-            age.extend(surroundings.environment.text("SOPS_AGE_RECIPIENTS"));
+            // What is no text names no recipient; passed over, it would leave the choice to the rule.
+            age.extend(surroundings.environment.var("SOPS_AGE_RECIPIENTS").map(|text| text.to_string_lossy().into_owned()));
         }
         let split = |text: &String| text.split(',').map(|piece| piece.trim().to_owned()).collect::<Vec<_>>();
         let options = [

@@ -66,8 +66,7 @@ struct Run<'a> {
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let output = &surroundings.output;
     let here = std::env::current_dir()?;
-    let config = Config::find(&here)?.ok_or_else(|| Failure::no_rules(None))?;
-    surroundings.judge_config(Some(&config))?;
+    let config = surroundings.config()?.ok_or_else(|| Failure::no_rules(None))?;
     let mut run = Run { surroundings, config: &config, keyring: surroundings.environment.keyring(), worst: ExitCode::Done };
 
     let files = match arguments.files.is_empty() {
