@@ -6,6 +6,7 @@ pub mod age_vectors;
 pub mod blind;
 pub mod completions;
 pub mod config;
+pub mod config_interchange;
 pub mod edit;
 pub mod encrypt;
 pub mod examples;
