@@ -37,6 +37,13 @@
 //! the file can open the draft, and nobody else. But the file may get a new data key, or vanish, before the draft is resumed. With the
 //! encrypted file inside, the draft opens by itself, and it is known what was typed against what.
 //!
+//! # Why is there `encrypt --blind`, but no `edit --blind`?
+//!
+//! A file may well be made for others alone; only it should not happen by oversight, so it [has to be said](crate::ops::readers). That
+//! is judged by public keys: no passphrase is asked for and no plugin run to find out, and where it cannot be told, nothing is refused.
+//! An edit is another matter: what was typed is kept in a draft that opens with the file's data key, so somebody who cannot open the
+//! file could not go on from the draft either.
+//!
 //! # Why `/dev/shm`, and not an anonymous file in memory?
 //!
 //! Editors want a path, replace files by rename, and read the name's ending to choose colours. So [the place](crate::sys::scratch) has to

@@ -58,7 +58,7 @@ impl Report<'_> {
     }
 
     fn explain(&self, explanation: &Explanation) -> Result<ExitCode, Failure> {
-        self.say(format_args!("path: {}", explanation.path))?;
+        self.say(format_args!("path: {}", visible(&explanation.path)))?;
         for PassedOver { line, path_regex, near_miss } in &explanation.passed_over {
             let near = near_miss.as_ref().map(|near| format!("; {near}")).unwrap_or_default();
             self.say(format_args!("not line {line}: `{}` does not match{near}", visible(path_regex)))?;
@@ -121,9 +121,9 @@ impl Report<'_> {
     }
 }
 
-/// A pattern on one line.
-fn visible(pattern: &str) -> String {
-    pattern.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+/// A path or pattern on one line.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 fn described(key: &RuleKey) -> String {
