@@ -188,7 +188,7 @@ mod tests {
             ("\u{8}secrets", "secrets.env", Some(NearMiss::ControlCharacter)),
             ("secrets/*.env", "secrets/a.env", glob(r"^secrets/[^/]*\.env$")),
             ("config/**/secrets.env", "config/a/b/secrets.env", glob(r"^config/(.*/)?secrets\.env$")),
-            ("s?crets.env", "secrets.env", glob(r"(^|/)s[^/]crets\.env$")),
+            ("secret?.env", "a/secret1.env", glob(r"(^|/)secret[^/]\.env$")),
             (r"\.yaml$", "secrets.env", None),
             ("^prod/.*", "secrets.env", None),
         ];
