@@ -11,7 +11,6 @@ use crate::document::EncryptedDocument;
 use crate::document::metadata::Metadata;
 use crate::document::{InClear, leaves_in_clear};
 use crate::format::Syntax;
-use crate::keys::group::is_for;
 use crate::keys::keyring::Keyring;
 use crate::ops::encrypt::{self, Prepared, State};
 use crate::ops::exec::policy::{Effect, glob_matches};
