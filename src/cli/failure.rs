@@ -7,11 +7,13 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod change;
+
 use super::exit_code::ExitCode;
 use super::people::People;
 use crate::config::{ConfigError, Fault, Problem, Stranger};
 use crate::document::metadata::MetadataError;
-use crate::document::{DecryptError, EncryptError as DocumentError, NotADocument, OpenError};
+use crate::document::{DecryptError, NotADocument, OpenError};
 use crate::format::{EmitError, ParseError};
 use crate::keys::age::identity::IdentityProblem;
 use crate::keys::age::plugin::PluginError;
@@ -20,6 +22,7 @@ use crate::keys::command::CommandError;
 use crate::keys::group::{GroupOutcome, KeyFailure, Outcome, UnlockError};
 use crate::keys::keyring::{IdentityFailure, Keyring};
 use crate::keys::{Kind, UnwrapError, WrapError};
+use crate::ops::change::ChangeError;
 use crate::ops::edit::editors::EditorError;
 use crate::ops::edit::error::EditError;
 use crate::ops::encrypt::{EncryptError, PrepareError};
@@ -530,31 +533,16 @@ impl Failure {
             EditError::Draft(error) => {
                 Self::of(ExitCode::NotAuthentic, &error).hint(format!("`dotsops edit --discard {word}` throws it away"))
             }
-            EditError::File(error) => error.into(),
             // A draft of such a text could not be opened again, so an edit never goes blind.
-            EditError::Open(OpenError::Locked(_)) if !draft_kept && !path.exists() => {
+            EditError::Change(ChangeError::Open(OpenError::Locked(_))) if !draft_kept && !path.exists() => {
                 Self::new(ExitCode::Refused, format!("you could not read {shown}: no recipient is one of your identities"))
                     .because("an edit that fails is gone on with from an encrypted draft, which you could not open either")
                     .hint(format!(
                         "add yourself to the recipients; or write it elsewhere: `dotsops encrypt --blind -o {word} PLAINTEXT`"
                     ))
             }
-            EditError::Open(error) => Self::cannot_open(path, &error, keyring),
-            EditError::LineInComment => Self::of(ExitCode::NotAuthentic, &error)
-                .hint(format!("take that comment out of {shown}; `git log -p {shown}` shows who added it")),
-            EditError::NotText { .. } => Self::of(ExitCode::Malformed, &error).hint("use `dotsops decrypt` and `encrypt` for it"),
+            EditError::Change(error) => Self::change(path, error, &kept, keyring),
             EditError::NewFile(error) => Self::new_file(&error),
-            EditError::NotReplaceable(source) => {
-                let failure = Self::new(ExitCode::Refused, format!("{shown} could not be saved")).because(chain(&source));
-                match source {
-                    ReplaceError::HardLinked { .. } => failure
-                        .hint("nothing was decrypted; its other names would go on leading to the old file: remove them first"),
-                    ReplaceError::ReadOnly { .. } => {
-                        failure.hint(format!("nothing was decrypted; `chmod u+w {word}` first, or edit it with --force"))
-                    }
-                    _ => failure.hint("nothing was decrypted"),
-                }
-            }
             // What is wrong was said when it was found, and asked about.
             EditError::Mistakes(_) => Self::new(ExitCode::Malformed, what).hint(kept),
             EditError::WouldBeClear { .. } => {
@@ -563,19 +551,11 @@ impl Failure {
             EditError::WouldBeEmpty => {
                 Self::new(ExitCode::Refused, what).because(&error).hint(format!("{kept}; with `--allow-empty` it is saved"))
             }
-            EditError::Overtaken(_) => Self::new(ExitCode::Refused, what).because(&error).hint(kept),
-            EditError::Replace(ref source) => Self::new(ExitCode::World, what).because(chain(source)).hint(kept),
             EditError::DraftNotKept { ref session, .. } | EditError::TextNotRead { ref session, .. } => {
                 Self::new(ExitCode::World, what).because(chain(&error)).hint(format!(
                     "your text is still in {}, unencrypted: copy it to a safe place, then remove that folder",
                     session.display()
                 ))
-            }
-            EditError::Encrypt(DocumentError::CommentLooksLikeMarker) => {
-                Self::new(ExitCode::Malformed, what).because(chain(&error)).hint(kept)
-            }
-            EditError::Encrypt(_) | EditError::Emit(_) | EditError::Seal(_) => {
-                Self::new(ExitCode::Bug, what).because(chain(&error)).hint(kept)
             }
             EditError::EditorNotStarted { .. } if !draft_kept => Self::of(ExitCode::World, &error)
                 .hint("set EDITOR to your editor's command, or give --editor; nothing is changed"),

@@ -1,5 +1,6 @@
 //! A verb's meaning, provable without a terminal.
 
+pub mod change;
 pub mod edit;
 pub mod encrypt;
 pub mod exec;

@@ -7,25 +7,18 @@ use super::dialog::{Dialog, Fact};
 use super::draft::Draft;
 use super::error::EditError;
 use super::session::Edit;
-use crate::document::{DecryptedDocument, EncryptedDocument, encrypt_new};
-use crate::format::{Format, Syntax};
-use crate::ops::file::{self, FileError, MAX_FILE};
+use crate::document::encrypt_new;
+use crate::format::Syntax;
+use crate::ops::change::{ChangeError, Original, current};
+use crate::ops::file::FileError;
 use crate::ops::new_file;
 use crate::secret::{SecretBytes, SecretString};
-use crate::sys::atomic_write;
-use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
 use crate::tree::{Mapping, Tree};
 
 /// What the edit began with.
 pub(super) struct Base {
-    /// The file's bytes; for a new file those of an empty document.
-    pub bytes: SecretBytes,
-    /// Whether there is no file yet.
-    pub is_new: bool,
-    /// The file, opened.
-    pub document: DecryptedDocument,
-    /// Its syntax.
-    pub format: &'static dyn Format,
+    /// The file, opened; a new one is empty.
+    pub original: Original,
     /// Its plaintext.
     pub text: SecretString,
 }
@@ -33,7 +26,7 @@ pub(super) struct Base {
 impl Base {
     /// The file as it is, or a new one.
     pub fn open(request: &Edit, dialog: &mut dyn Dialog) -> Result<Self, EditError> {
-        match current(request)? {
+        match current(request.path, request.read_only)? {
             Some(file) => {
                 if file.through_link {
                     dialog.tell(Fact::BehindLink(&file.path));
@@ -55,8 +48,8 @@ impl Base {
         let draft = Draft::read(sealed)?;
         let own = Self::of_bytes(request, SecretBytes::copy_of(&draft.draft.base), draft.draft.new_file)?;
         // It may be no UTF-8: that is a mistake to be corrected, so it must be shown again.
-        let text = draft.open(own.document.data_key())?;
-        match current(request)? {
+        let text = draft.open(own.original.document.data_key())?;
+        match current(request.path, request.read_only)? {
             None if draft.draft.new_file => Ok((own, text)),
             None => Err(EditError::DraftOfMissingFile),
             Some(current) if !draft.draft.new_file && current.bytes.ct_eq(&draft.draft.base) => Ok((own, text)),
@@ -71,57 +64,37 @@ impl Base {
 
     /// Whether storing `checked` would say what the file says already.
     pub fn is_said_by(&self, checked: &Checked) -> bool {
-        let emitted = self.format.emit(&checked.tree, None, None);
+        let emitted = self.original.format.emit(&checked.tree, None, None);
         emitted.is_ok_and(|emitted| emitted.ct_eq(self.text.expose().as_bytes()))
     }
 
     /// Whether the file says what the draft says: an edit that was saved and ended before it could drop its draft.
     pub fn holds_draft(&self, sealed: &[u8]) -> bool {
         let Ok(draft) = Draft::read(sealed) else { return false };
-        let Ok(text) = draft.open(self.document.data_key()) else { return false };
-        let checked = check::check(&text, &self.text, &self.document.tree, self.document.metadata(), self.format);
+        let Original { document, format, .. } = &self.original;
+        let Ok(text) = draft.open(document.data_key()) else { return false };
+        let checked = check::check(&text, &self.text, &document.tree, document.metadata(), *format);
         checked.is_ok_and(|checked| self.is_said_by(&checked))
     }
 
     fn of_bytes(request: &Edit, bytes: SecretBytes, is_new: bool) -> Result<Self, EditError> {
-        let syntax = is_new.then_some(Syntax::Dotenv);
-        let (format, contents) = file::parse(request.path, bytes.expose(), syntax)?;
-        let not_a_document = |source| FileError::NotADocument { path: request.path.to_owned(), source };
-        let document = EncryptedDocument::new(contents).map_err(not_a_document)?;
-        let document = document.open(request.keyring)?;
-        if document.lines_in_comments > 0 {
-            return Err(EditError::LineInComment);
-        }
-        let text = format.emit(&document.tree, None, None)?;
-        let text = text.into_string().map_err(|error| EditError::NotText { offset: error.offset })?;
-        Ok(Self { bytes, is_new, document, format, text })
+        let original = Original::open(request.path, bytes, is_new, request.keyring)?;
+        let text = original.text()?;
+        Ok(Self { original, text })
     }
-}
-
-/// The file as it is, if it is there. What could not be replaced later is refused now, before anything is decrypted.
-fn current(request: &Edit) -> Result<Option<FileBytes>, EditError> {
-    let file = match read_regular(request.path, MAX_FILE) {
-        Ok(file) => Some(file),
-        Err(ReadError::NotFound) => None,
-        Err(source) => return Err(FileError::Read { path: request.path.to_owned(), source }.into()),
-    };
-    if let Some(file) = &file {
-        atomic_write::check_replaceable(file, request.read_only).map_err(EditError::NotReplaceable)?;
-    }
-    atomic_write::check_directory(request.path).map_err(EditError::NotReplaceable)?;
-    Ok(file)
 }
 
 /// An empty document, its data key wrapped for all recipients now: a key service that does not answer must fail before the user types.
 fn empty_document(request: &Edit) -> Result<SecretBytes, EditError> {
     let path = std::path::absolute(request.path)?;
     let syntax = Syntax::by_path(&path);
-    let format = syntax.format().map_err(|source| FileError::Syntax { path: request.path.to_owned(), source })?;
+    let not_known = |source| ChangeError::File(FileError::Syntax { path: request.path.to_owned(), source });
+    let format = syntax.format().map_err(not_known)?;
     let mut metadata = (request.new_metadata)(&path)?;
     let data_key = new_file::data_key(&mut metadata, request.keyring)?;
     let tree = Tree::of(Mapping::default());
-    let contents = encrypt_new(&tree, metadata, &data_key, (request.now)())?;
-    Ok(format.emit(&contents.tree, contents.metadata.as_ref(), None)?)
+    let contents = encrypt_new(&tree, metadata, &data_key, (request.now)()).map_err(ChangeError::from)?;
+    Ok(format.emit(&contents.tree, contents.metadata.as_ref(), None).map_err(ChangeError::from)?)
 }
 
 /// `theirs`, and behind it every line that `mine` has and neither `theirs` nor `base`, marked so that it cannot be saved by oversight.

@@ -7,10 +7,7 @@ use std::path::PathBuf;
 
 use super::check::Mistakes;
 use super::draft::DraftError;
-use crate::document::{EncryptError, OpenError};
-use crate::format::EmitError;
-use crate::ops::encrypt::EncryptError as SealError;
-use crate::ops::file::FileError;
+use crate::ops::change::ChangeError;
 use crate::ops::new_file::NewFileError;
 use crate::sys::atomic_write::ReplaceError;
 use crate::sys::editor::EditorEnd;
@@ -52,21 +49,9 @@ pub enum EditError {
     /// The kept draft cannot be read.
     #[error("the kept draft cannot be read")]
     DraftRead(#[from] ReadError),
-    /// The file cannot be used.
+    /// The file cannot be opened to be changed, or not be changed. Once something was typed, a draft is kept.
     #[error(transparent)]
-    File(#[from] FileError),
-    /// The file stays shut.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// A comment that anybody can have added would become a line of its own in an editor.
-    #[error("a comment that is not encrypted holds a carriage return, behind which a line would hide that nobody signed")]
-    LineInComment,
-    /// The plaintext is no text that an editor can show.
-    #[error("the decrypted text is not UTF-8 at byte {offset}, so no editor would keep it as it is")]
-    NotText {
-        /// How many bytes before the first bad one are good.
-        offset: usize,
-    },
+    Change(#[from] ChangeError),
     /// It is not clear who could read the new file, or what of it would be encrypted.
     #[error(transparent)]
     NewFile(#[from] NewFileError),
@@ -123,24 +108,6 @@ pub enum EditError {
     /// The file would be empty, and nobody agreed. A draft is kept.
     #[error("nothing would be left in the file")]
     WouldBeEmpty,
-    /// The file is one that could not be replaced. Nothing was decrypted.
-    #[error(transparent)]
-    NotReplaceable(ReplaceError),
-    /// The file is not the one that was opened: changed, gone, or there now. A draft is kept.
-    #[error(transparent)]
-    Overtaken(ReplaceError),
-    /// The file could not be replaced. A draft is kept.
-    #[error(transparent)]
-    Replace(ReplaceError),
-    /// It could not be encrypted. A draft is kept.
-    #[error(transparent)]
-    Encrypt(#[from] EncryptError),
-    /// What was encrypted did not read back. A draft is kept.
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    /// It could not be written as text.
-    #[error(transparent)]
-    Emit(#[from] EmitError),
     /// The system's reason.
     #[error(transparent)]
     Io(#[from] io::Error),

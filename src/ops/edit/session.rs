@@ -5,7 +5,7 @@
 //! the text is in the session, in a sealed draft or in the file, whatever fails.
 //!
 //! To come, and where: a guard process after the session is made, the sweep of sessions left behind under the lock, and the merge
-//! where [`EditError::Overtaken`] is returned.
+//! where [`ChangeError::Overtaken`](crate::ops::change::ChangeError::Overtaken) is returned.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -23,12 +23,12 @@ use super::error::{DraftFailure, EditError};
 use crate::dialect;
 use crate::document::metadata::Metadata;
 use crate::keys::keyring::Keyring;
-use crate::ops::encrypt;
+use crate::ops::change::{Durability, Original};
 use crate::ops::exec::policy::glob_matches;
 use crate::ops::file::MAX_FILE;
 use crate::ops::new_file::NewFileError;
 use crate::secret::SecretBytes;
-use crate::sys::atomic_write::{self, Expected, ReadOnly, ReplaceError};
+use crate::sys::atomic_write::ReplaceError;
 use crate::sys::editor::{Editor as EditorProgram, EditorEnd, run_editor};
 use crate::sys::file_lock::FileLock;
 use crate::sys::private_file::{ReadBackError, Session, session_file_name};
@@ -96,8 +96,8 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
         },
         (None, false) => Base::open(request, dialog)?.with_its_text(),
     };
-    if base.document.clear_comments > 0 {
-        dialog.tell(Fact::ClearComments(base.document.clear_comments));
+    if base.original.document.clear_comments > 0 {
+        dialog.tell(Fact::ClearComments(base.original.document.clear_comments));
     }
     Running { request, dialog, base, shown: start, drafts, warned: false }.run()
 }
@@ -135,7 +135,7 @@ impl Running<'_> {
             Edited::Accepted(checked) => self.save(checked),
             Edited::Unchanged => {
                 self.drafts.drop_draft()?;
-                Ok(if self.base.is_new { Outcome::NothingCreated } else { Outcome::Unchanged })
+                Ok(if self.base.original.is_new { Outcome::NothingCreated } else { Outcome::Unchanged })
             }
             Edited::Discarded => {
                 self.drafts.drop_draft()?;
@@ -155,7 +155,8 @@ impl Running<'_> {
             self.keep_draft(&edited, session)?;
             self.check_signals()?;
             let base = &self.base;
-            match check::check(&edited, &base.text, &base.document.tree, base.document.metadata(), base.format) {
+            let Original { document, format, .. } = &base.original;
+            match check::check(&edited, &base.text, &document.tree, document.metadata(), *format) {
                 Ok(checked) if base.is_said_by(&checked) => return Ok(Edited::Unchanged),
                 Ok(checked) => {
                     if self.is_accepted(&checked)? {
@@ -239,11 +240,11 @@ impl Running<'_> {
     fn try_to_keep_draft(&self, text: &SecretBytes) -> Result<(), DraftFailure> {
         let draft = Draft {
             path: std::path::absolute(self.request.path).unwrap_or_else(|_| self.request.path.to_owned()),
-            base: self.base.bytes.expose().to_vec(),
-            new_file: self.base.is_new,
+            base: self.base.original.bytes.expose().to_vec(),
+            new_file: self.base.original.is_new,
             time: (self.request.now)().unix_timestamp().try_into().unwrap_or_default(),
         };
-        let sealed = draft.seal(text, self.base.document.data_key())?;
+        let sealed = draft.seal(text, self.base.original.document.data_key())?;
         match self.drafts.keep(sealed) {
             // It is there; only a power cut in the next seconds could take it.
             Err(ReplaceError::NotDurable(_)) => Ok(()),
@@ -284,25 +285,13 @@ impl Running<'_> {
         }
         checked.notes.iter().for_each(|note| self.dialog.tell(Fact::Stored(note)));
         checked.notable.iter().for_each(|(name, effect)| self.dialog.tell(Fact::Notable(name, *effect)));
-        let changes = check::changes(&self.base.document.tree, &checked.tree);
-        let document = &mut self.base.document;
-        document.metadata_mut().raise_version();
-        let contents = document.encrypt(&checked.tree, (self.request.now)())?;
-        let original = Some(self.base.bytes.expose());
-        let bytes = self.base.format.emit(&contents.tree, contents.metadata.as_ref(), original)?;
-        encrypt::read_back(&bytes, &checked.tree, self.base.format, document.data_key())?;
-        let expected = match self.base.is_new {
-            true => Expected::Absent,
-            false => Expected::Bytes(self.base.bytes.expose()),
-        };
-        match atomic_write::replace(self.request.path, bytes.expose(), expected, self.request.read_only) {
-            Ok(()) if self.drafts.drop_draft().is_err() => self.dialog.tell(Fact::DraftStays),
-            Ok(()) => {}
-            Err(ReplaceError::NotDurable(_)) => self.dialog.tell(Fact::NotDurable),
-            Err(error @ (ReplaceError::Changed | ReplaceError::Gone | ReplaceError::Exists)) => {
-                return Err(EditError::Overtaken(error));
-            }
-            Err(error) => return Err(EditError::Replace(error)),
+        let changes = check::changes(&self.base.original.document.tree, &checked.tree);
+        let Edit { path, read_only, now, .. } = self.request;
+        self.base.original.document.metadata_mut().raise_version();
+        match self.base.original.save(path, &checked.tree, now(), *read_only)? {
+            Durability::Durable if self.drafts.drop_draft().is_err() => self.dialog.tell(Fact::DraftStays),
+            Durability::Durable => {}
+            Durability::NotConfirmed => self.dialog.tell(Fact::NotDurable),
         }
         Ok(Outcome::Saved(changes))
     }
