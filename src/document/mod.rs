@@ -2,6 +2,7 @@
 //!
 //! Its one invariant: no plaintext leaves before every value is authentic and the MAC is right.
 
+pub mod access;
 mod decrypt;
 mod encrypt;
 mod in_clear;
@@ -104,6 +105,11 @@ impl DecryptedDocument {
     /// The key of its values.
     pub fn data_key(&self) -> &DataKey {
         &self.data_key
+    }
+
+    /// The plaintext and the metadata, without the data key.
+    pub fn into_parts(self) -> (Tree, Metadata) {
+        (self.tree, self.encrypted.metadata)
     }
 
     /// Encrypts `tree` in place of the file's data. A value or comment that stands unchanged under the same name keeps its token.

@@ -90,3 +90,15 @@
 //! the command line unquoted, so that a file called `;rm -rf ~` would run once Enter is pressed, and all of them need an environment
 //! variable that every start of the program would have to look at, that of [`exec`](crate::ops::exec) too. With
 //! `completions SHELL -- …` a shell asks as any other caller does. Names that could drive a terminal are not offered at all.
+//!
+//! # What do `set` and `unset` do with a name that is defined several times?
+//!
+//! For a program the last definition counts. `set` gives that one the value and takes the others out, unless a line between them refers
+//! to the name and would see something else; then it refuses and names the lines. `unset` takes all of them out: otherwise an older value
+//! would come to life. After any such change the file's definitions are [compared](crate::ops::variable) with what was meant, and what
+//! would change another one, by a quote that somebody left open, is refused.
+//!
+//! # Why is an empty value stored as `''`?
+//!
+//! SOPS leaves an empty value unencrypted and out of the MAC, so anybody can add or remove one unnoticed. The two quotes are a value like
+//! any other, and mean the same to a program.

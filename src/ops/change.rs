@@ -128,6 +128,16 @@ pub fn current(path: &Path, read_only: ReadOnly) -> Result<Option<FileBytes>, Ch
     Ok(file)
 }
 
+/// Opens the file `path`, which must be there, to change it.
+///
+/// # Errors
+/// [`ChangeError`]; a file that is not there is one that cannot be read.
+pub fn open(path: &Path, keyring: &Keyring) -> Result<Original, ChangeError> {
+    let missing = || ChangeError::File(FileError::Read { path: path.to_owned(), source: ReadError::NotFound });
+    let file = current(path)?.ok_or_else(missing)?;
+    Original::open(path, file.bytes, false, keyring)
+}
+
 /// Why a file was not changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

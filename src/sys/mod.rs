@@ -15,6 +15,7 @@ pub mod editor;
 pub mod environment;
 pub mod file_lock;
 pub mod hardening;
+pub mod hidden;
 pub mod piped;
 pub mod private_file;
 pub mod process;

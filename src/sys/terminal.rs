@@ -100,6 +100,9 @@ pub enum AskError {
     /// The line is longer than any answer.
     #[error("the answer is longer than {LONGEST_ANSWER} bytes")]
     TooLong,
+    /// More lines came at once. Only [`super::hidden::ask_hidden`] says so.
+    #[error("the answer has several lines")]
+    SeveralLines,
     /// The terminal failed.
     #[error("cannot ask on the terminal")]
     Io(#[from] io::Error),

@@ -28,7 +28,7 @@ use crate::ops::exec::policy::glob_matches;
 use crate::ops::file::MAX_FILE;
 use crate::ops::new_file::NewFileError;
 use crate::secret::SecretBytes;
-use crate::sys::atomic_write::ReplaceError;
+use crate::sys::atomic_write::{ReadOnly, ReplaceError};
 use crate::sys::editor::{Editor as EditorProgram, EditorEnd, run_editor};
 use crate::sys::file_lock::FileLock;
 use crate::sys::private_file::{ReadBackError, Session, session_file_name};

@@ -1,0 +1,168 @@
+//! A file under a new data key.
+//!
+//! Its one invariant: no token and no nonce of the old file is in the new one. It never fails over an oddity that reading tolerates.
+
+use std::path::Path;
+
+use time::UtcDateTime;
+
+use super::change::{self, ChangeError, Durability, Original};
+use super::encrypt;
+use super::file::variable_name;
+use super::new_file::{self, NewFileError};
+use crate::config::{Config, ConfigError};
+use crate::document::encrypt_new;
+use crate::document::metadata::Metadata;
+use crate::keys::age::recipient::{RecipientError, is_same};
+use crate::keys::{Kind, new_master_key, shown};
+use crate::secret::SecretBytes;
+use crate::sys::atomic_write::Expected;
+use crate::tree::Tree;
+
+/// Who shall be able to read a file besides, or no more.
+#[derive(Default)]
+pub struct Readers {
+    /// age recipients to add, to the first key group.
+    pub add: Vec<String>,
+    /// age recipients to remove, from every key group.
+    pub remove: Vec<String>,
+}
+
+/// A rotated file that is not written yet.
+pub struct Rotated {
+    /// The new file, read back.
+    pub bytes: SecretBytes,
+    /// What the user should know.
+    pub facts: Vec<Fact>,
+    /// Who can read it.
+    pub recipients: Vec<String>,
+    before: SecretBytes,
+}
+
+/// Something to know about a rotation.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// A recipient that was to be added is there already.
+    Present(String),
+    /// A recipient that was to be removed is none.
+    Absent(String),
+    /// Names that stand in the file several times.
+    Duplicates(Vec<String>),
+    /// Comments in clear, which are encrypted now like the others.
+    ClearComments(usize),
+}
+
+/// The recipients of a file at `path` (absolute) that its rule in `config` does not name.
+///
+/// They could be somebody's who added them without any key: reading the file they cannot, but after a rotation they could.
+///
+/// # Errors
+/// [`ConfigError`] if the config cannot be used. A file that no rule is for has nobody named.
+pub fn unnamed_recipients(metadata: &Metadata, config: Option<&Config>, path: &Path) -> Result<Vec<String>, ConfigError> {
+    let rule = match config.map(|config| config.rule_for(path)) {
+        None | Some(Ok(None)) => return Ok(Vec::new()),
+        Some(Ok(Some(rule))) => Some(rule),
+        Some(Err(ConfigError::NoMatchingRule { .. })) => None,
+        Some(Err(error)) => return Err(error),
+    };
+    let named: Vec<(Kind, String)> =
+        rule.iter().flat_map(|rule| &rule.groups).flat_map(|group| &group.keys).map(|key| (key.kind, key.identity())).collect();
+    let keys = metadata.key_groups.iter().flat_map(|group| &group.keys);
+    let unnamed = keys.filter(|key| !named.iter().any(|(kind, name)| *kind == key.kind() && is_same(name, key.recipient())));
+    Ok(unnamed.map(|key| shown(key.recipient()).to_owned()).collect())
+}
+
+/// Encrypts everything of a file afresh, under a new data key wrapped for its recipients and `readers`.
+///
+/// # Errors
+/// [`RotateError`]; nothing was written.
+pub fn rotate(original: Original, readers: &Readers, now: UtcDateTime) -> Result<Rotated, RotateError> {
+    let Original { bytes: before, document, format, .. } = original;
+    let mut facts = Vec::new();
+    if document.clear_comments > 0 {
+        facts.push(Fact::ClearComments(document.clear_comments));
+    }
+    let (tree, mut metadata) = document.into_parts();
+    let duplicates = duplicates(&tree);
+    if !duplicates.is_empty() {
+        facts.push(Fact::Duplicates(duplicates));
+    }
+    change_readers(&mut metadata, readers, &mut facts)?;
+    let recipients = metadata.key_groups.iter().flat_map(|group| &group.keys).map(|key| key.recipient().to_owned()).collect();
+    let data_key = new_file::data_key(&mut metadata)?;
+    let contents = encrypt_new(&tree, metadata, &data_key, now).map_err(ChangeError::from)?;
+    let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(before.expose())).map_err(ChangeError::from)?;
+    encrypt::read_back(&bytes, &tree, format, &data_key).map_err(ChangeError::from)?;
+    Ok(Rotated { bytes, facts, recipients, before })
+}
+
+impl Rotated {
+    /// Puts the new file in the place of the old one, if that is still the one that was opened.
+    ///
+    /// # Errors
+    /// [`ChangeError::Overtaken`], [`ChangeError::Replace`].
+    pub fn replace(&self, path: &Path) -> Result<Durability, ChangeError> {
+        change::replace(path, &self.bytes, Expected::Bytes(self.before.expose()))
+    }
+}
+
+/// Whether two recipients are the same key. The comment of an SSH key does not count.
+pub fn is_same_reader(one: &str, other: &str) -> bool {
+    is_same(one, other)
+}
+
+fn change_readers(metadata: &mut Metadata, readers: &Readers, facts: &mut Vec<Fact>) -> Result<(), RotateError> {
+    for recipient in &readers.add {
+        let key = new_master_key(Kind::Age, recipient)?;
+        let mut keys = metadata.key_groups.iter().flat_map(|group| &group.keys);
+        if keys.any(|there| is_same(there.recipient(), recipient)) {
+            facts.push(Fact::Present(recipient.clone()));
+        } else if let Some(first) = metadata.key_groups.first_mut() {
+            first.keys.push(key);
+        }
+    }
+    for recipient in &readers.remove {
+        let mut was_there = false;
+        for group in &mut metadata.key_groups {
+            let before = group.keys.len();
+            group.keys.retain(|key| key.kind() != Kind::Age || !is_same(key.recipient(), recipient));
+            was_there |= group.keys.len() < before;
+            if group.keys.is_empty() {
+                return Err(RotateError::LastRecipient);
+            }
+        }
+        if !was_there {
+            facts.push(Fact::Absent(shown(recipient).to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn duplicates(tree: &Tree) -> Vec<String> {
+    let names = tree.documents.iter().flat_map(|document| document.entries()).map(|(key, _)| variable_name(key));
+    let (mut seen, mut twice) = (std::collections::HashSet::new(), Vec::new());
+    for name in names {
+        if !seen.insert(name.clone()) && !twice.contains(&name) {
+            twice.push(name);
+        }
+    }
+    twice
+}
+
+/// Why a file was not rotated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RotateError {
+    /// The file cannot be opened to be changed, or not be encrypted.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// What was to be added is no recipient.
+    #[error(transparent)]
+    Recipient(#[from] RecipientError),
+    /// Nobody, or nobody of a key group, would be left.
+    #[error("nobody could read the file then")]
+    LastRecipient,
+    /// The new data key cannot be wrapped.
+    #[error(transparent)]
+    Wrap(#[from] NewFileError),
+}
