@@ -33,7 +33,9 @@ macro_rules! transcripts {
     };
 }
 
-transcripts! { completions decrypt edit encrypt exec filestatus groups init keygen keys man rule updatekeys }
+transcripts! {
+    completions decrypt edit encrypt exec filestatus generate get groups init keygen keys man rename rotate rule set unset updatekeys
+}
 
 #[test]
 fn readme() {

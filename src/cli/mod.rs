@@ -94,12 +94,18 @@ enum Command {
     Encrypt(commands::encrypt::Arguments),
     Decrypt(commands::decrypt::Arguments),
     Keys(commands::keys::Arguments),
-    Filestatus(commands::filestatus::Arguments),
-    Man(commands::man::Arguments),
-    Completions(commands::completions::Arguments),
+    Get(commands::get::Arguments),
+    Set(commands::set::Arguments),
+    Unset(commands::unset::Arguments),
+    Rename(commands::rename::Arguments),
+    Generate(commands::generate::Arguments),
+    Rotate(commands::rotate::Arguments),
     Updatekeys(commands::updatekeys::Arguments),
     Groups(commands::groups::Arguments),
     Rule(commands::rule::Arguments),
+    Filestatus(commands::filestatus::Arguments),
+    Completions(commands::completions::Arguments),
+    Man(commands::man::Arguments),
 }
 
 /// What every command is given.
@@ -206,12 +212,18 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         Command::Encrypt(arguments) => commands::encrypt::run(arguments, &surroundings),
         Command::Decrypt(arguments) => commands::decrypt::run(arguments, &surroundings),
         Command::Keys(arguments) => commands::keys::run(arguments, &surroundings),
-        Command::Filestatus(arguments) => commands::filestatus::run(arguments, &surroundings),
-        Command::Man(arguments) => commands::man::run(arguments, &surroundings),
-        Command::Completions(arguments) => commands::completions::run(arguments, &surroundings),
+        Command::Get(arguments) => commands::get::run(arguments, &surroundings),
+        Command::Set(arguments) => commands::set::run(arguments, &surroundings),
+        Command::Unset(arguments) => commands::unset::run(arguments, &surroundings),
+        Command::Rename(arguments) => commands::rename::run(arguments, &surroundings),
+        Command::Generate(arguments) => commands::generate::run(arguments, &surroundings),
+        Command::Rotate(arguments) => commands::rotate::run(arguments, &surroundings),
         Command::Updatekeys(arguments) => commands::updatekeys::run(arguments, &surroundings),
         Command::Groups(arguments) => commands::groups::run(arguments, &surroundings),
         Command::Rule(arguments) => commands::rule::run(arguments, &surroundings),
+        Command::Filestatus(arguments) => commands::filestatus::run(arguments, &surroundings),
+        Command::Completions(arguments) => commands::completions::run(arguments, &surroundings),
+        Command::Man(arguments) => commands::man::run(arguments, &surroundings),
     };
     outcome.unwrap_or_else(|failure| {
         if failure.reader_gone {

@@ -51,6 +51,15 @@ impl Output {
         self.write(bytes.expose())
     }
 
+    /// One value, as it is and with nothing behind it; on a terminal escaped, and ended by a line break.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn value(&self, bytes: &SecretBytes) -> io::Result<()> {
+        self.secret(bytes)?;
+        if self.stdout_is_terminal { self.write(b"\n") } else { Ok(()) }
+    }
+
     /// Something done, or worth knowing.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {

@@ -8,7 +8,8 @@ use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::document::EncryptedDocument;
-use crate::format::Syntax;
+use crate::document::access::KeyPath;
+use crate::format::{Syntax, dotenv};
 use crate::ops::file::{self, FileError};
 use crate::sys::atomic_write::{self, Expected, ReadOnly};
 
@@ -18,7 +19,7 @@ use crate::sys::atomic_write::{self, Expected, ReadOnly};
 /// by you alone. Nothing is printed or written before every value and the MAC of the file have been checked.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  dotsops decrypt secrets.env\n  dotsops decrypt < secrets.env\n  \
-                        dotsops decrypt -o /dev/shm/plain.env secrets.env")]
+                        dotsops decrypt -o /dev/shm/plain.env secrets.env\n  dotsops decrypt --extract '[\"API_KEY\"]' secrets.env")]
 pub struct Arguments {
     /// The file; `-` is standard input. Without it standard input if something is piped in, else the nearest secrets.env or
     /// encrypted .env
@@ -33,6 +34,10 @@ pub struct Arguments {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 
+    /// Print one value alone, as it is stored and without a line break; as with sops, PATH is `["KEY"]`
+    #[arg(long, value_name = "PATH", conflicts_with = "in_place")]
+    extract: Option<String>,
+
     /// Replace FILE of -o even if it is an encrypted file
     #[arg(long)]
     force: bool,
@@ -40,6 +45,7 @@ pub struct Arguments {
 
 /// Decrypts; nothing is printed or written before every value and the MAC have been checked.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let part = arguments.extract.as_deref().map(KeyPath::parse).transpose().map_err(|error| Failure::key_path(&error))?;
     let keyring = surroundings.environment.keyring();
     let from_stdin = super::means_stdin(arguments.file.as_deref(), arguments.in_place);
     let (path, original, contents, format) = if from_stdin {
@@ -58,7 +64,13 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     if opened.clear_comments > 0 {
         surroundings.output.warning(super::clear_comments(opened.clear_comments));
     }
-    let plaintext = format.emit(&opened.tree, None, None)?;
+    let plaintext = match &part {
+        None => format.emit(&opened.tree, None, None)?,
+        Some(part) => {
+            let value = part.find(&opened.tree).map_err(|error| Failure::no_part(&path, &error))?;
+            dotenv::value_text(value).ok_or_else(|| Failure::no_value_there(&path))?
+        }
+    };
     match (&arguments.output, arguments.in_place) {
         (Some(output), _) => {
             if !arguments.force {

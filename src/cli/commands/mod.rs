@@ -1,18 +1,25 @@
 //! One file per subcommand: its arguments, whose doc comments are the help, and `run`.
 
+mod change;
 pub mod completions;
 pub mod decrypt;
 pub mod edit;
 pub mod encrypt;
 pub mod exec;
 pub mod filestatus;
+pub mod generate;
+pub mod get;
 pub mod groups;
 pub mod init;
 pub mod keygen;
 pub mod keys;
 pub mod man;
+pub mod rename;
+pub mod rotate;
 pub mod rule;
 mod selection;
+pub mod set;
+pub mod unset;
 pub mod updatekeys;
 
 use std::io;

@@ -1,12 +1,17 @@
-//! Files that could not be changed.
+//! Files that could not be changed, and names that could not be got.
 
 use std::path::Path;
 
 use super::{ExitCode, Failure, chain, shell_word};
 use crate::document::EncryptError;
+use crate::document::access::{KeyPathError, NotFound};
 use crate::keys::keyring::Keyring;
 use crate::ops::change::ChangeError;
+use crate::ops::edit::check::Mistakes;
+use crate::ops::rotate::RotateError;
+use crate::ops::variable::VariableError;
 use crate::sys::atomic_write::ReplaceError;
+use crate::sys::terminal::AskError;
 
 impl Failure {
     /// A file that was not changed. `kept` says what became of what the user gave.
@@ -41,4 +46,122 @@ impl Failure {
             }
         }
     }
+
+    /// A variable that is not there, or that cannot be changed.
+    pub fn variable(path: &Path, error: VariableError, keyring: &Keyring) -> Self {
+        let (shown, word) = (path.display(), shell_word(path));
+        let by_editor = format!("`dotsops edit {word}` shows the lines, and can change them");
+        let refused = |error: &VariableError| Self::new(ExitCode::Refused, format!("{shown} is not changed")).because(error);
+        match &error {
+            VariableError::Missing { names, known } => {
+                let failure = Self::new(ExitCode::No, format!("{error} in {shown}"));
+                match names.first().and_then(|name| nearest(name, known)) {
+                    Some(near) => failure.hint(format!("`{near}` is there")),
+                    None => failure.hint(format!("`dotsops keys {word}` lists what is there")),
+                }
+            }
+            VariableError::Ignored { name, .. } => Self::of(ExitCode::No, &error)
+                .hint(format!("`dotsops set {name}` writes it anew; `dotsops get --literal {name}` shows what is stored")),
+            VariableError::NoValue { name, .. } => {
+                Self::of(ExitCode::No, &error).hint(format!("`dotsops set {name}` gives it one"))
+            }
+            VariableError::Hidden { .. } | VariableError::Tangled { .. } | VariableError::Ambiguous { .. } => {
+                Self::of(ExitCode::Refused, &error).hint(by_editor)
+            }
+            VariableError::WouldChangeOthers => refused(&error).hint(by_editor),
+            VariableError::OpenLines { .. } => Self::of(ExitCode::Refused, &error)
+                .hint(format!("look at who added them (`git log -p {word}`), and take them out")),
+            VariableError::Exists { .. } => Self::of(ExitCode::Refused, &error)
+                .hint("`set` gives a name that is there another value, `generate --replace` a fresh one, `unset` takes it out"),
+            VariableError::NewName => {
+                Self::new(ExitCode::Usage, "no new variable can have that name").because(&error).hint("choose another name")
+            }
+            VariableError::Mistakes(Mistakes::Lines(lines)) => {
+                let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+                Self::new(ExitCode::Malformed, format!("{shown} is not changed")).because(lines.join("\n")).hint(by_editor)
+            }
+            VariableError::Mistakes(_) | VariableError::Decode(_) | VariableError::Emit(_) => {
+                Self::new(ExitCode::Malformed, format!("{shown} is not changed")).because(chain(&error)).hint(by_editor)
+            }
+            VariableError::Text(_) => match error {
+                VariableError::Text(error) => Self::change(path, error, "nothing was changed", keyring),
+                error => Self::of(ExitCode::Malformed, &error),
+            },
+        }
+    }
+
+    /// A file that was not rotated.
+    pub fn rotate(path: &Path, error: RotateError, kept: &str, keyring: &Keyring) -> Self {
+        let what = format!("{} is not rotated", path.display());
+        match error {
+            RotateError::Change(error) => Self::change(path, error, kept, keyring),
+            RotateError::Recipient(source) => {
+                Self::new(ExitCode::Malformed, what).because(chain(&source)).hint(super::recipient_hint(&source))
+            }
+            RotateError::LastRecipient => {
+                Self::new(ExitCode::Refused, what).because(&error).hint("add somebody in the same go: --add-age RECIPIENT")
+            }
+            RotateError::Wrap(error) => Self::new_file(&error),
+        }
+    }
+
+    /// Recipients that no rule names, and nobody agreed to.
+    pub fn unnamed_recipients(path: &Path) -> Self {
+        Self::new(ExitCode::Refused, format!("{} is not rotated: it has recipients that no rule names", path.display()))
+            .because("anybody can write a recipient into a file; it could read what is written from now on")
+            .hint("take them out with --rm-age, name them in .sops.yaml, or agree with --yes")
+    }
+
+    /// `set` without a value. An empty one is probably the end of a program that failed.
+    pub fn no_value(why: &str) -> Self {
+        Self::new(ExitCode::Usage, format!("there is no value: {why}"))
+            .hint("type or pipe it in; an empty value is set with `dotsops set KEY ''`")
+    }
+
+    /// A value that no variable can hold.
+    pub fn value_with_nul(name: &str) -> Self {
+        Self::new(ExitCode::Malformed, format!("`{name}` is not set"))
+            .because("the value has a NUL character, which no variable can hold")
+    }
+
+    /// A value that is no text.
+    pub fn value_not_text(offset: usize) -> Self {
+        Self::new(ExitCode::Malformed, "the value is not set")
+            .because(format!("it is not UTF-8 at byte {offset}"))
+            .hint("encode it first, for instance with `base64`")
+    }
+
+    /// A question that got no usable answer.
+    pub fn answer(error: &AskError) -> Self {
+        let code = match error {
+            AskError::Io(_) => ExitCode::World,
+            _ => ExitCode::Malformed,
+        };
+        Self::new(code, "the value is not set").because(chain(error)).hint("several lines, or a long text, can be piped in")
+    }
+
+    /// A path of `--extract` that is none.
+    pub fn key_path(error: &KeyPathError) -> Self {
+        Self::of(ExitCode::Usage, error).hint("as in --extract '[\"API_KEY\"]'")
+    }
+
+    /// A path of `--extract` that leads nowhere.
+    pub fn no_part(path: &Path, error: &NotFound) -> Self {
+        let word = shell_word(path);
+        Self::new(ExitCode::No, format!("that is not in {}", path.display())).because(error).hint(format!(
+            "a path has the names as they are stored, `export` included; `dotsops get -f {word} NAME` takes the variable's name"
+        ))
+    }
+
+    /// A path of `--extract` that leads to something that is no value.
+    pub fn no_value_there(path: &Path) -> Self {
+        Self::new(ExitCode::No, format!("that is no single value in {}", path.display()))
+    }
+}
+
+/// The name that was probably meant.
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    let distance = |known: &String| strsim::osa_distance(&name.to_uppercase(), &known.to_uppercase());
+    let nearest = known.iter().min_by_key(|known| distance(known))?;
+    (distance(nearest) <= 1 + name.chars().count() / 4).then_some(nearest)
 }
