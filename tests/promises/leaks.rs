@@ -59,8 +59,34 @@ fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             // What cannot be decided is not printed, but a file that is encrypted already is, with what is in clear in it.
             (rows, false)
         }
+        "get" => {
+            let mut rows = each(&["get", "-f", "FILE", "A"]);
+            rows.extend(each(&["get", "-f", "FILE", "--literal", "B"]));
+            rows.extend(each(&["get", "-f", "FILE", "NONE"]));
+            (rows, true)
+        }
+        "set" => {
+            let mut rows = each(&["set", "-f", "FILE", "A", VALUE]);
+            rows.extend(each(&["set", "-f", "FILE", "NEW", VALUE]));
+            rows.extend(each(&["set", "-f", "FILE", "NEW_unencrypted", VALUE]));
+            rows.extend(each(&["set", "-f", "FILE", "A"]));
+            (rows, false)
+        }
+        "unset" => ([each(&["unset", "-f", "FILE", "A"]), each(&["unset", "-f", "FILE", "NONE", "B"])].concat(), false),
+        "rename" => ([each(&["rename", "-f", "FILE", "A", "Z"]), each(&["rename", "-f", "FILE", "B", "A"])].concat(), false),
+        "generate" => {
+            let mut rows = each(&["generate", "-f", "FILE", "A"]);
+            rows.extend(each(&["generate", "-f", "FILE", "--replace", "--hex", "A"]));
+            (rows, false)
+        }
+        "rotate" => {
+            let mut rows = each(&["rotate", "FILE"]);
+            rows.extend(each(&["rotate", "-n", "--yes", "--rm-age", "age1x", "FILE"]));
+            (rows, false)
+        }
         "decrypt" => {
             let mut rows = each(&["decrypt", "FILE"]);
+            rows.extend(each(&["decrypt", "--extract", "[\"A\"]", "FILE"]));
             rows.extend(each(&["decrypt", "-o", "new.txt", "FILE"]));
             (rows, true)
         }

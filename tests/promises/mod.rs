@@ -26,12 +26,15 @@ pub mod known_answer;
 pub mod leaks;
 pub mod metadata;
 pub mod notebooks;
+pub mod one_value;
 pub mod post_quantum;
 pub mod python_dotenv;
 #[cfg(target_os = "linux")]
 pub mod real_editors;
+pub mod rotate;
 pub mod round_trip;
 pub mod sops_interchange;
 pub mod sops_leniency;
 pub mod typed_values;
 pub mod update_keys;
+pub mod value_prompt;

@@ -95,14 +95,14 @@ fn shrink(python: &mut Python, mut bytes: Vec<u8>, file_first: bool) -> Vec<u8> 
 }
 
 /// A running python-dotenv.
-struct Python {
+pub(super) struct Python {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
 impl Python {
-    fn start(python: &Path) -> Self {
+    pub(super) fn start(python: &Path) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/python_dotenv.py");
         let mut child = Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -112,10 +112,14 @@ impl Python {
     }
 
     fn read(&mut self, bytes: &[u8], file_first: bool) -> Value {
+        self.read_as(bytes, file_first, true)
+    }
+
+    pub(super) fn read_as(&mut self, bytes: &[u8], file_first: bool, interpolate: bool) -> Value {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let environment: serde_json::Map<String, Value> =
             ENVIRONMENT.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
-        let request = json!({"hex": hex, "override": file_first, "environment": environment});
+        let request = json!({"hex": hex, "override": file_first, "environment": environment, "interpolate": interpolate});
         writeln!(self.input.as_mut().unwrap(), "{request}").unwrap();
         serde_json::from_str(&self.line()).unwrap()
     }
@@ -145,7 +149,7 @@ pub(super) fn find_python() -> Option<PathBuf> {
 
 impl Random {
     /// A file: pieces without order, or statements with accidents; now and then with a byte that is no UTF-8.
-    fn file(&mut self) -> Vec<u8> {
+    pub(super) fn file(&mut self) -> Vec<u8> {
         let mut text = String::new();
         if self.below(20) == 0 {
             text.push('\u{feff}');
@@ -183,7 +187,7 @@ impl Random {
         text.push_str(self.pick(&["\n", "\n", "\n", "\n", "\r\n", "\r", "\n\n", ""]));
     }
 
-    fn pieces(&mut self, text: &mut String, at_most: usize) {
+    pub(super) fn pieces(&mut self, text: &mut String, at_most: usize) {
         for _ in 0..self.below(at_most) {
             match self.below(30) {
                 0 => text.push(char::from_u32(self.below(0x3100) as u32).unwrap_or('x')),

@@ -1,6 +1,7 @@
 """Reads .env files with python-dotenv for tests/promises/python_dotenv.rs.
 
-Takes one JSON object a line on stdin: {"hex": the file's bytes, "override": bool, "environment": {name: value}}.
+Takes one JSON object a line on stdin: {"hex": the file's bytes, "override": bool, "interpolate": bool,
+"environment": {name: value}}.
 Answers each with one line: {"error": name of the exception}, or {"bindings": [[key, value or null], ...], "failed": [line, ...]},
 the lines being those of its own warnings. The very first line of its output is the version of python-dotenv.
 """
@@ -35,7 +36,7 @@ def answer(request):
     # The text mode of open(), which is what python-dotenv reads files with.
     stream = io.TextIOWrapper(io.BytesIO(bytes.fromhex(request["hex"])), encoding="utf-8")
     try:
-        bindings = DotEnv(None, stream=stream, override=request["override"]).dict()
+        bindings = DotEnv(None, stream=stream, interpolate=request["interpolate"], override=request["override"]).dict()
     except UnicodeDecodeError as error:
         return {"error": type(error).__name__}
     return {"bindings": list(bindings.items()), "failed": list(failed)}
