@@ -2,12 +2,12 @@
 //!
 //! The library states facts; only here is said what to do about them, because only here the commands are known.
 
+mod change;
+
 use std::error::Error;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-
-mod change;
 
 use super::exit_code::ExitCode;
 use super::people::People;

@@ -10,15 +10,16 @@ use dotsops::dialect::decode;
 use dotsops::dialect::scanner::{Kind, scan};
 use dotsops::dialect::store::store;
 use dotsops::format::dotenv::Dotenv;
-use dotsops::ops::variable::{Plan, VariableError, Variables};
+use dotsops::ops::variable::{Notice, Plan, VariableError, Variables};
 use dotsops::secret::SecretString;
+use dotsops::sys::file_lock::FileLock;
 use serde_json::Value;
 
 use super::python_dotenv::{Python, find_python};
 use crate::support::document::{decrypted, encrypted, encrypted_again, keyring, lines, metadata, open, without_blank_lines};
 use crate::support::peers;
 use crate::support::random::{Random, number_from, seed};
-use crate::support::sandbox::RECIPIENT;
+use crate::support::sandbox::{RECIPIENT, Sandbox};
 use crate::support::sops::Sops;
 
 /// What is done to a file.
@@ -371,4 +372,64 @@ fn a_value_below_a_comment_that_is_taken_out_is_asked_about() {
     let variables = Variables::of(&document, &Dotenv).unwrap();
     let plan = variables.unset(&["A".to_owned()], false).ok().flatten().unwrap();
     assert_eq!(plan.newly_clear, ["B"]);
+}
+
+/// The value of `A` and what is said about it, or the error's words.
+fn value(plain: &str) -> Result<(String, Vec<Notice>), String> {
+    let file = encrypted(plain.as_bytes(), metadata(&[RECIPIENT], None, false)).unwrap();
+    let document = open(&file, &keyring()).unwrap();
+    let environment = |name: &str| (name == "HOME").then(|| SecretString::copy_of("/home/you"));
+    let found = Variables::of(&document, &Dotenv).and_then(|variables| variables.value("A", &environment));
+    found.map(|found| (found.value.expose().to_owned(), found.notices)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_value_is_what_a_program_would_get() {
+    assert_eq!(value("B=b\nexport A=\"${B} ${HOME}\" # c\n"), Ok(("b /home/you".to_owned(), vec![])));
+    assert_eq!(value("A=1\nB=2\nA=3\n"), Ok(("3".to_owned(), vec![Notice::Duplicate { lines: vec![1, 3] }])));
+    // As `sops set` stores a text with a line break: sops gives a line break, python-dotenv a backslash and an n.
+    assert_eq!(value("A=x\\ny\n"), Ok(("x\\ny".to_owned(), vec![Notice::BareLineBreak])));
+    assert_eq!(value("A=\"x\\ny\"\n"), Ok(("x\ny".to_owned(), vec![])));
+}
+
+#[test]
+fn a_name_without_a_value_says_why() {
+    assert_eq!(value("B=1\n"), Err("there is no `A`".to_owned()));
+    let ignored = "python-dotenv ignores line 2 (text after the closing quote), so `A` has no value";
+    assert_eq!(value("B=1\nA=\"{\"x\": 1}\"\n"), Err(ignored.to_owned()));
+    assert_eq!(value("A #=1\n"), Err("line 1 has `A` without a value".to_owned()));
+    let hidden = "line 2 has `A=`, but an open quote above makes it part of something else";
+    assert_eq!(value("B=\"x=1\nA=2\"\n"), Err(hidden.to_owned()));
+    // A comment can be added by anybody.
+    let open = "the value of `A`, which begins in line 1, takes in lines that anybody can have added unnoticed";
+    assert_eq!(value("A=\"x=1\n#\"\n"), Err(open.to_owned()));
+    assert_eq!(value("#\rA=1\n"), Err(open.to_owned()));
+}
+
+#[test]
+fn while_another_dotsops_changes_the_file_it_is_left_alone() {
+    let sandbox = Sandbox::with_identity();
+    let path = sandbox.encrypted("secrets.env", "A=1\n");
+    let before = sandbox.read("secrets.env");
+    let lock = FileLock::acquire(&sandbox.home().join(".local/state/dotsops"), &path).unwrap();
+    for arguments in [["unset", "A"].as_slice(), &["rename", "A", "B"], &["generate", "B"], &["set", "A", "2"], &["rotate"]] {
+        let refused = sandbox.run(arguments);
+        assert_eq!(refused.code, 6, "{arguments:?}: {}", refused.stderr);
+    }
+    assert_eq!(sandbox.read("secrets.env"), before);
+    assert_eq!(sandbox.run(&["get", "A"]).stdout, "1");
+    drop(lock);
+    assert_eq!(sandbox.run(&["unset", "A"]).code, 0);
+}
+
+#[test]
+fn a_generated_value_is_shown_nowhere() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", "A=1\n");
+    for shape in [[].as_slice(), &["--hex"], &["--alphanumeric", "--length", "16"]] {
+        let ended = sandbox.run(&[["generate", "--replace", "KEY"].as_slice(), shape].concat());
+        assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{}", ended.stderr);
+        let value = sandbox.run(&["get", "KEY"]).stdout;
+        assert!(value.len() >= 22 && !ended.stderr.contains(&value) && !sandbox.read("secrets.env").contains(&value));
+    }
 }
