@@ -37,11 +37,11 @@ proptest! {
         let key = DataKey::from_slice(&KEY).unwrap();
         let mut metadata = metadata(&[RECIPIENT], rule.0, rule.1);
         (metadata.key_groups, metadata.shamir_threshold) = key_groups(&before);
-        metadata.wrap_data_key(&key).unwrap();
+        let everybody = crate::support::groups::keyring(&EVERYBODY.each_ref());
+        metadata.wrap_data_key(&key, &everybody).unwrap();
         let now = UtcDateTime::from_unix_timestamp(1_700_000_000).unwrap();
         let file = text_of(&encrypt_new(&Dotenv.parse(&plaintext).unwrap().tree, metadata, &key, now).ok().unwrap());
 
-        let everybody = crate::support::groups::keyring(&EVERYBODY.each_ref());
         let unlocked = EncryptedFile::of(read(&file)).ok().unwrap().unlock(&everybody).ok().unwrap();
         let (groups, threshold) = key_groups(&after);
         let rewrapped = unlocked.wrap_for(groups, threshold, &everybody).ok().unwrap();

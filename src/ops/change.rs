@@ -66,13 +66,7 @@ impl Original {
     ///
     /// # Errors
     /// [`ChangeError`]; the file is as it was.
-    pub fn save(
-        &mut self,
-        path: &Path,
-        tree: &Tree,
-        now: UtcDateTime,
-        read_only: ReadOnly,
-    ) -> Result<Durability, ChangeError> {
+    pub fn save(&mut self, path: &Path, tree: &Tree, now: UtcDateTime, read_only: ReadOnly) -> Result<Durability, ChangeError> {
         let contents = self.document.encrypt(tree, now)?;
         let bytes = self.format.emit(&contents.tree, contents.metadata.as_ref(), Some(self.bytes.expose()))?;
         encrypt::read_back(&bytes, tree, self.format, self.document.data_key())?;
@@ -97,12 +91,7 @@ pub fn plaintext(document: &DecryptedDocument, format: &dyn Format) -> Result<Se
 ///
 /// # Errors
 /// [`ChangeError::Overtaken`] if something else is there, [`ChangeError::Replace`] if the system does not let us.
-pub fn replace(
-    path: &Path,
-    bytes: &SecretBytes,
-    expected: Expected<'_>,
-    read_only: ReadOnly,
-) -> Result<Durability, ChangeError> {
+pub fn replace(path: &Path, bytes: &SecretBytes, expected: Expected<'_>, read_only: ReadOnly) -> Result<Durability, ChangeError> {
     match atomic_write::replace(path, bytes.expose(), expected, read_only) {
         Ok(()) => Ok(Durability::Durable),
         Err(ReplaceError::NotDurable(_)) => Ok(Durability::NotConfirmed),
@@ -134,7 +123,7 @@ pub fn current(path: &Path, read_only: ReadOnly) -> Result<Option<FileBytes>, Ch
 /// [`ChangeError`]; a file that is not there is one that cannot be read.
 pub fn open(path: &Path, keyring: &Keyring) -> Result<Original, ChangeError> {
     let missing = || ChangeError::File(FileError::Read { path: path.to_owned(), source: ReadError::NotFound });
-    let file = current(path)?.ok_or_else(missing)?;
+    let file = current(path, ReadOnly::Refuse)?.ok_or_else(missing)?;
     Original::open(path, file.bytes, false, keyring)
 }
 

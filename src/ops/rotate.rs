@@ -14,9 +14,10 @@ use crate::config::{Config, ConfigError};
 use crate::document::encrypt_new;
 use crate::document::metadata::Metadata;
 use crate::keys::age::recipient::{RecipientError, is_same};
+use crate::keys::keyring::Keyring;
 use crate::keys::{Kind, new_master_key, shown};
 use crate::secret::SecretBytes;
-use crate::sys::atomic_write::Expected;
+use crate::sys::atomic_write::{Expected, ReadOnly};
 use crate::tree::Tree;
 
 /// Who shall be able to read a file besides, or no more.
@@ -72,11 +73,12 @@ pub fn unnamed_recipients(metadata: &Metadata, config: Option<&Config>, path: &P
     Ok(unnamed.map(|key| shown(key.recipient()).to_owned()).collect())
 }
 
-/// Encrypts everything of a file afresh, under a new data key wrapped for its recipients and `readers`.
+/// Encrypts everything of a file afresh, under a new data key wrapped for its recipients and `readers`. `keyring` says what the user may
+/// run for that.
 ///
 /// # Errors
 /// [`RotateError`]; nothing was written.
-pub fn rotate(original: Original, readers: &Readers, now: UtcDateTime) -> Result<Rotated, RotateError> {
+pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: UtcDateTime) -> Result<Rotated, RotateError> {
     let Original { bytes: before, document, format, .. } = original;
     let mut facts = Vec::new();
     if document.clear_comments > 0 {
@@ -89,7 +91,7 @@ pub fn rotate(original: Original, readers: &Readers, now: UtcDateTime) -> Result
     }
     change_readers(&mut metadata, readers, &mut facts)?;
     let recipients = metadata.key_groups.iter().flat_map(|group| &group.keys).map(|key| key.recipient().to_owned()).collect();
-    let data_key = new_file::data_key(&mut metadata)?;
+    let data_key = new_file::data_key(&mut metadata, keyring)?;
     let contents = encrypt_new(&tree, metadata, &data_key, now).map_err(ChangeError::from)?;
     let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(before.expose())).map_err(ChangeError::from)?;
     encrypt::read_back(&bytes, &tree, format, &data_key).map_err(ChangeError::from)?;
@@ -102,7 +104,7 @@ impl Rotated {
     /// # Errors
     /// [`ChangeError::Overtaken`], [`ChangeError::Replace`].
     pub fn replace(&self, path: &Path) -> Result<Durability, ChangeError> {
-        change::replace(path, &self.bytes, Expected::Bytes(self.before.expose()))
+        change::replace(path, &self.bytes, Expected::Bytes(self.before.expose()), ReadOnly::Refuse)
     }
 }
 

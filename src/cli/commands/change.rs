@@ -10,6 +10,7 @@ use crate::keys::keyring::Keyring;
 use crate::ops::change::{self, Durability, Original};
 use crate::ops::exec::policy::glob_matches;
 use crate::ops::variable::{Plan, VariableError, Variables};
+use crate::sys::atomic_write::ReadOnly;
 use crate::sys::file_lock::FileLock;
 
 /// Which file, and what may stand in it in clear.
@@ -73,7 +74,7 @@ impl Opened<'_> {
         };
         self.tell(&plan);
         self.consent(&plan)?;
-        let saved = self.original.save(&self.path, &plan.tree, self.surroundings.now());
+        let saved = self.original.save(&self.path, &plan.tree, self.surroundings.now(), ReadOnly::Refuse);
         match saved.map_err(|error| Failure::change(&self.path, error, UNCHANGED, &self.keyring))? {
             Durability::Durable => {}
             Durability::NotConfirmed => {

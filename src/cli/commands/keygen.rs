@@ -23,7 +23,9 @@ use crate::sys::file_lock::create_private_directories;
 /// needed to read or write what is encrypted to it. A file is only as strong as the weakest of its keys: that of everybody who can
 /// read it should be of this sort.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  dotsops keygen\n  dotsops keygen --passphrase\n  dotsops keygen -o ci.txt\n  dotsops keygen --pq -o pq.txt")]
+#[command(
+    after_help = "Examples:\n  dotsops keygen\n  dotsops keygen --passphrase\n  dotsops keygen -o ci.txt\n  dotsops keygen --pq -o pq.txt"
+)]
 pub struct Arguments {
     /// Write the identity to the new file FILE
     #[arg(long, short, value_name = "FILE")]

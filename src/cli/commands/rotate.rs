@@ -7,7 +7,6 @@ use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
-use crate::config::Config;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::{self, Durability};
 use crate::ops::rotate::{self, Fact, Readers, Rotated};
@@ -64,8 +63,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         return Err(Failure::usage("-o takes one file", "without -o every file is replaced where it is"));
     }
     let readers = Readers { add: split(&arguments.add_age), remove: split(&arguments.rm_age) };
-    let config = Config::find(&std::env::current_dir()?)?;
-    surroundings.judge_config(config.as_ref())?;
+    let config = surroundings.config()?;
     let state = surroundings.environment.state_folder().ok_or_else(Failure::no_home)?;
     let keyring = surroundings.environment.keyring();
 
@@ -79,7 +77,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         if !unnamed.is_empty() {
             consent(&path, &unnamed, arguments.yes || arguments.dry_run, surroundings)?;
         }
-        let rotated = rotate::rotate(original, &readers, surroundings.now())
+        let rotated = rotate::rotate(original, &readers, &keyring, surroundings.now())
             .map_err(|error| Failure::rotate(&path, error, NOTHING, &keyring))?;
         tell(&path, &rotated, surroundings);
         prepared.push((path, rotated, lock));

@@ -32,7 +32,9 @@ impl Failure {
                 match source {
                     ReplaceError::HardLinked { .. } => failure
                         .hint("nothing was decrypted; its other names would go on leading to the old file: remove them first"),
-                    ReplaceError::ReadOnly { .. } => failure.hint(format!("nothing was decrypted; `chmod u+w {word}` first, or edit it with --force")),
+                    ReplaceError::ReadOnly { .. } => {
+                        failure.hint(format!("nothing was decrypted; `chmod u+w {word}` first, or edit it with --force"))
+                    }
                     _ => failure.hint("nothing was decrypted"),
                 }
             }

@@ -140,15 +140,18 @@ fn a_data_key_comes_back_through_a_post_quantum_recipient() {
 }
 
 #[test]
-fn a_post_quantum_identity_is_tried_before_an_ssh_key() {
+fn a_post_quantum_identity_is_tried_with_ages_own_before_any_ssh_key() {
     let identity = generate_post_quantum_identity().unwrap();
     let ssh = PathBuf::from(format!("{}/tests/vectors/ssh/throwaway_ed25519", env!("CARGO_MANIFEST_DIR")));
     let held = Keyring::new(vec![
         IdentitySource { origin: Origin::File(ssh.clone()), material: Material::SshFile { path: ssh, optional: false } },
         IdentitySource { origin: Origin::Variable("SOPS_AGE_KEY".to_owned()), material: Material::Text(identity.secret) },
     ]);
-    match unwrapped_by(&entry(&known_field("enc")), &held).err().unwrap() {
-        UnwrapError::NoMatch(attempts) => assert!(attempts[0].recipient.starts_with("age1pq1")),
+    match entry(&known_field("enc")).unwrap_data_key(&held, Step::Native).err().unwrap() {
+        UnwrapError::NoMatch(attempts) => {
+            assert_eq!(attempts.len(), 1);
+            assert!(attempts[0].recipient.starts_with("age1pq1"));
+        }
         error => panic!("{error}"),
     }
 }

@@ -6,7 +6,7 @@ use bech32::primitives::iter::ByteIterExt;
 use bech32::{Bech32, Fe32, Fe32IterExt};
 
 use super::*;
-use crate::keys::age::identity::{self, IdentityProblem};
+use crate::keys::age::identity::{self, Form, IdentityProblem};
 use crate::keys::age::recipient;
 
 /// A vector of C2SP/CCTV: its identity, and the file key that its only stanza wraps.
@@ -65,7 +65,7 @@ fn the_known_identity_has_the_recipient_that_age_gives_it() {
     assert!(matches!(Recipient::parse(RECIPIENT.trim()), Ok(recipient) if recipient.to_string() == RECIPIENT.trim()));
     let held = identity::Identity::parse(&vector_line("identity: ")).ok().unwrap();
     assert_eq!(held.recipient(), RECIPIENT.trim());
-    assert!(held.is_native());
+    assert_eq!(held.form(), Form::Native);
 }
 
 #[test]
