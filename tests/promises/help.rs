@@ -58,7 +58,7 @@ fn a_mistake_on_the_command_line_is_said_in_two_lines() {
         (&["edit", "--resmue"][..], "unexpected argument '--resmue' found", "a similar argument exists: '--resume'"),
         (&["encrypt", "--age"], "a value is required for '--age <RECIPIENT>' but none was supplied", "`dotsops encrypt --help`"),
         (&["decrypt", "a", "b"], "unexpected argument 'b' found", "`dotsops decrypt --help`"),
-        (&["frobnicate"], "unrecognized subcommand 'frobnicate'", "`dotsops --help`"),
+        (&["qqqq"], "unrecognized subcommand 'qqqq'", "`dotsops --help`"),
     ] {
         let ended = sandbox.run(arguments);
         assert_eq!((ended.code, ended.stdout.as_str()), (2, ""), "{arguments:?}");

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File, Permissions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -37,8 +37,14 @@ impl Waiting {
         let editor = sandbox.write("editor", script);
         fs::set_permissions(&editor, Permissions::from_mode(0o755)).unwrap();
         command.arg("--editor").arg(&editor).arg("--allow-disk-plaintext").env("XDG_RUNTIME_DIR", sandbox.root().join("runtime"));
-        let mut child = without_terminal(command).spawn().unwrap();
         let start = Instant::now();
+        let mut child = loop {
+            match without_terminal(command).spawn() {
+                // Another test's process, between its birth and its own program, may still hold the copy open that was just written.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && start.elapsed() < DEADLINE => {}
+                spawned => break spawned.unwrap(),
+            }
+        };
         while !up.exists() {
             assert!(child.try_wait().unwrap().is_none(), "it ended before its editor ran");
             assert!(start.elapsed() < DEADLINE, "the editor does not start");

@@ -64,7 +64,7 @@ fn nobody_is_warned_of_recipients_of_one_sort() {
     sandbox.write("plain.env", PLAINTEXT);
     let other = sandbox.run(&["keygen", "--pq", "--quiet", "-o", "other.txt"]).stdout;
     for recipients in [format!("{recipient},{}", other.trim()), format!("{RECIPIENT},{STRANGER}")] {
-        let encrypted = sandbox.run(&["encrypt", "--age", &recipients, "plain.env"]);
+        let encrypted = sandbox.run(&["encrypt", "--blind", "--age", &recipients, "plain.env"]);
         assert_eq!(encrypted.code, 0);
         assert!(!encrypted.stderr.contains(WARNING), "{}", encrypted.stderr);
     }
@@ -75,7 +75,7 @@ fn a_file_that_stays_shut_names_long_keys_by_their_beginning() {
     let (sandbox, recipient) = sandbox();
     let encrypted = sandbox.run(&["keygen", "--pq", "--quiet", "-o", "other.txt"]);
     sandbox.write("plain.env", PLAINTEXT);
-    sandbox.run(&["encrypt", "--age", encrypted.stdout.trim(), "-o", "secrets.env", "plain.env"]);
+    sandbox.run(&["encrypt", "--blind", "--age", encrypted.stdout.trim(), "-o", "secrets.env", "plain.env"]);
     let refused = sandbox.run(&["decrypt", "secrets.env"]);
     assert_eq!(refused.code, 4, "{}", refused.stderr);
     assert!(refused.stderr.lines().all(|line| line.len() < 300), "{}", refused.stderr);
