@@ -98,7 +98,7 @@ impl Failure {
         match error {
             RotateError::Change(error) => Self::change(path, error, kept, keyring),
             RotateError::Recipient(source) => {
-                Self::new(ExitCode::Malformed, what).because(chain(&source)).hint(super::recipient_hint(&source))
+                Self::new(ExitCode::Malformed, what).because(chain(&source)).hint(super::readers::recipient_hint(&source))
             }
             RotateError::LastRecipient => {
                 Self::new(ExitCode::Refused, what).because(&error).hint("add somebody in the same go: --add-age RECIPIENT")

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::untellable::Hidden;
+use super::hidden_lines::Hidden;
 use crate::dialect::refusal::{Note, Refusal};
 use crate::dialect::{self, DecodeError, names, store};
 use crate::document::metadata::Metadata;

@@ -10,5 +10,5 @@ pub mod draft;
 pub mod drafts;
 pub mod editors;
 pub mod error;
+mod hidden_lines;
 pub mod session;
-mod untellable;

@@ -1,0 +1,123 @@
+//! Edits that did not end with a saved file, and what an edit needs.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+use super::{ExitCode, Failure, causes, chain, counted, shell_word};
+use crate::document::OpenError;
+use crate::keys::keyring::Keyring;
+use crate::ops::change::ChangeError;
+use crate::ops::edit::editors::EditorError;
+use crate::ops::edit::error::EditError;
+use crate::sys::file_lock::LockError;
+use crate::sys::scratch::ScratchError;
+
+impl Failure {
+    /// A file that another edit holds, or that no lock can be taken for.
+    pub fn lock(path: &Path, error: &LockError) -> Self {
+        let shown = path.display();
+        match error {
+            LockError::Busy { pid, since, terminal } => {
+                let mut who = pid.map_or("another dotsops".to_owned(), |pid| format!("process {pid}"));
+                if let Some(terminal) = terminal {
+                    who.push_str(&format!(" on {terminal}"));
+                }
+                if let Some(age) = since.and_then(|since| since.elapsed().ok()) {
+                    who.push_str(&format!(", begun {} ago", counted_time(age)));
+                }
+                Self::new(ExitCode::Refused, format!("{shown} is being edited already"))
+                    .because(who)
+                    .hint("close that editor first")
+            }
+            LockError::Io(source) if source.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+                Self::new(ExitCode::Refused, format!("{shown} is a link to a file that does not exist"))
+            }
+            LockError::Io(source) if source.kind() == io::ErrorKind::NotFound => {
+                Self::new(ExitCode::World, format!("the folder of {shown} does not exist")).hint("make it first with mkdir")
+            }
+            error => Self::new(ExitCode::World, format!("{shown} cannot be locked against a second edit"))
+                .because(causes(error.source()).unwrap_or_default()),
+        }
+    }
+
+    /// The editor cannot be found.
+    pub fn editor(error: &EditorError) -> Self {
+        Self::of(ExitCode::World, error).hint("set EDITOR to your editor's command, or give --editor; nothing was decrypted")
+    }
+
+    /// There is no editor at all.
+    pub fn no_editor() -> Self {
+        Self::new(ExitCode::World, "there is no editor")
+            .because("none of DOTSOPS_EDITOR, SOPS_EDITOR, VISUAL, EDITOR is set, and nvim, vim, nano, vi are not there")
+            .hint("set EDITOR, or give --editor")
+    }
+
+    /// There is no place for plaintext.
+    pub fn no_scratch(error: &ScratchError) -> Self {
+        Self::of(ExitCode::Refused, error)
+            .hint("name a folder in memory in DOTSOPS_EDIT_DIR, or allow a disk with --allow-disk-plaintext")
+    }
+
+    /// An edit that did not end with a saved file.
+    pub fn edit(path: &Path, error: EditError, draft_kept: bool, keyring: &Keyring) -> Self {
+        let (shown, word) = (path.display(), shell_word(path));
+        let what = format!("{shown} is not saved");
+        let kept = match draft_kept {
+            true => format!("what you typed is kept, encrypted: `dotsops edit --resume {word}` goes on from it"),
+            false if matches!(error, EditError::ReadBack(_)) => "the file is as it was; what the editor left is gone".to_owned(),
+            false => "nothing had been saved in the editor, so nothing is lost".to_owned(),
+        };
+        match error {
+            EditError::Lock(error) => Self::lock(path, &error),
+            EditError::DraftPending => {
+                Self::new(ExitCode::Refused, format!("there is an unfinished edit of {shown}, kept as an encrypted draft")).hint(
+                    format!("`dotsops edit --resume {word}` goes on from it, `dotsops edit --discard {word}` throws it away"),
+                )
+            }
+            EditError::NoDraft => Self::new(ExitCode::Refused, format!("there is no draft of {shown} to go on from"))
+                .hint(format!("`dotsops edit {word}` edits the file")),
+            EditError::DraftOfMissingFile => Self::new(ExitCode::Refused, format!("{shown} is not there any more"))
+                .because("the draft was made from it")
+                .hint(format!("bring the file back (`git checkout -- {word}`), then resume; the draft is kept")),
+            EditError::Draft(error) => {
+                Self::of(ExitCode::NotAuthentic, &error).hint(format!("`dotsops edit --discard {word}` throws it away"))
+            }
+            // A draft of such a text could not be opened again, so an edit never goes blind.
+            EditError::Change(ChangeError::Open(OpenError::Locked(_))) if !draft_kept && !path.exists() => {
+                Self::new(ExitCode::Refused, format!("you could not read {shown}: no recipient is one of your identities"))
+                    .because("an edit that fails is gone on with from an encrypted draft, which you could not open either")
+                    .hint(format!(
+                        "add yourself to the recipients; or write it elsewhere: `dotsops encrypt --blind -o {word} PLAINTEXT`"
+                    ))
+            }
+            EditError::Change(error) => Self::change(path, error, &kept, keyring),
+            EditError::NewFile(error) => Self::new_file(&error),
+            // What is wrong was said when it was found, and asked about.
+            EditError::Mistakes(_) => Self::new(ExitCode::Malformed, what).hint(kept),
+            EditError::WouldBeClear { .. } => {
+                Self::new(ExitCode::Refused, what).hint(format!("{kept}; with `--allow-plaintext NAME` it is saved"))
+            }
+            EditError::WouldBeEmpty => {
+                Self::new(ExitCode::Refused, what).because(&error).hint(format!("{kept}; with `--allow-empty` it is saved"))
+            }
+            EditError::DraftNotKept { ref session, .. } | EditError::TextNotRead { ref session, .. } => {
+                Self::new(ExitCode::World, what).because(chain(&error)).hint(format!(
+                    "your text is still in {}, unencrypted: copy it to a safe place, then remove that folder",
+                    session.display()
+                ))
+            }
+            EditError::EditorNotStarted { .. } if !draft_kept => Self::of(ExitCode::World, &error)
+                .hint("set EDITOR to your editor's command, or give --editor; nothing is changed"),
+            error => Self::new(ExitCode::World, what).because(chain(&error)).hint(kept),
+        }
+    }
+}
+
+pub(super) fn counted_time(age: std::time::Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..60 => counted(seconds as usize, "second", "seconds"),
+        seconds @ 60..3600 => counted(seconds as usize / 60, "minute", "minutes"),
+        seconds => counted(seconds as usize / 3600, "hour", "hours"),
+    }
+}

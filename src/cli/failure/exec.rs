@@ -1,0 +1,82 @@
+//! Programs that did not start, and values that must not reach them.
+
+use std::ffi::OsStr;
+
+use super::{ExitCode, Failure, chain};
+use crate::keys::keyring::Keyring;
+use crate::ops::exec::{ExecError, Reason};
+use crate::sys::process::{ExecError as ExecveError, ResolveError, TooLarge};
+
+impl Failure {
+    /// Something in a file must not reach a program, or the file stays shut.
+    pub fn exec(error: &ExecError, keyring: &Keyring) -> Self {
+        match error {
+            ExecError::File(error) => Self::file(error),
+            ExecError::Open { path, source } => Self::cannot_open(path, source, keyring),
+            ExecError::Plaintext { path } => Self::of(ExitCode::Refused, error)
+                .hint(format!("if it is meant, name it: -f {0}; `dotsops encrypt -i {0}` encrypts it", path.display())),
+            ExecError::OpenOverride { name, .. } => Self::of(ExitCode::Refused, error)
+                .because("anybody can add such a line unnoticed")
+                .hint(format!("if that is meant: --allow {name}")),
+            ExecError::NoSuchName { .. } => {
+                Self::of(ExitCode::Usage, error).hint("`dotsops keys` lists the names; in a pattern only `*` stands for others")
+            }
+            ExecError::Refused { path, line, name, reason } => {
+                let shown = path.display();
+                let place = match name.is_empty() {
+                    true => format!("{shown}, line {line}"),
+                    false => format!("{shown}, line {line}: `{name}`"),
+                };
+                let failure = Self::new(ExitCode::Refused, format!("{place} cannot be passed on")).because(reason);
+                match reason {
+                    Reason::Dropped(_) | Reason::NoValue | Reason::NotUtf8 => failure
+                        .hint(format!("correct it with `dotsops edit {shown}`, or pass values as they stand with --literal")),
+                    Reason::LoadsCode => failure.hint(format!("if that is meant: --allow {name}")),
+                    Reason::RefersToClear(referred) => failure.hint(format!("if that is meant: --allow {referred}")),
+                    Reason::LoadsCodeOpen | Reason::OpenDuplicate | Reason::SwallowsOpenLine | Reason::TakesInComment => failure
+                        .hint(format!(
+                            "look at who added it (`git log -p {shown}`), and take it out or encrypt it with `dotsops edit`"
+                        )),
+                    _ => failure.hint(format!("correct it with `dotsops edit {shown}`")),
+                }
+            }
+        }
+    }
+
+    /// The program of `exec` is not there, or is none.
+    pub fn program(name: &OsStr, error: &ResolveError) -> Self {
+        let name = name.to_string_lossy();
+        match error {
+            ResolveError::NotFound => {
+                let failure = Self::new(ExitCode::ExecNotFound, format!("there is no program `{name}`"));
+                match name.contains('/') {
+                    true => failure,
+                    false => failure.because("it is in no folder of your PATH; a PATH in the file does not count"),
+                }
+            }
+            error => Self::new(ExitCode::ExecCannotRun, format!("cannot run `{name}`")).because(error),
+        }
+    }
+
+    /// The program of `exec` did not start.
+    pub fn cannot_run(name: &OsStr, error: &ExecveError) -> Self {
+        let code = match error {
+            ExecveError::NotFound => ExitCode::ExecNotFound,
+            _ => ExitCode::ExecCannotRun,
+        };
+        Self::new(code, format!("cannot run `{}`", name.to_string_lossy())).because(chain(error))
+    }
+
+    /// The system cannot pass so much.
+    pub fn too_large(name: &OsStr, error: &TooLarge) -> Self {
+        let failure =
+            Self::new(ExitCode::ExecCannotRun, format!("cannot run `{}` with this environment", name.to_string_lossy()))
+                .because(error);
+        match error {
+            TooLarge::Total { largest: Some(largest), .. } => {
+                failure.hint(format!("the largest variable is {}", largest.to_string_lossy()))
+            }
+            _ => failure,
+        }
+    }
+}

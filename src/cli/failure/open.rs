@@ -1,0 +1,184 @@
+//! Files that stay shut, or are not what their writer wrote.
+
+use std::path::Path;
+
+use super::{ExitCode, Failure, chain, counted, listed, shell_word, short, short_only_ssh};
+use crate::cli::people::People;
+use crate::document::{DecryptError, OpenError};
+use crate::keys::age::identity::IdentityProblem;
+use crate::keys::age::plugin::PluginError;
+use crate::keys::command::CommandError;
+use crate::keys::group::{GroupOutcome, KeyFailure, Outcome, UnlockError};
+use crate::keys::keyring::{IdentityFailure, Keyring};
+use crate::keys::{Kind, UnwrapError};
+
+impl Failure {
+    /// A file that stays shut.
+    pub fn cannot_open(path: &Path, error: &OpenError, keyring: &Keyring) -> Self {
+        let what = format!("cannot decrypt {}", path.display());
+        match error {
+            OpenError::Decrypt(error) => Self::not_authentic(path, what, error),
+            OpenError::Locked(error) => Self::locked(path, what, error, keyring),
+        }
+    }
+
+    pub(super) fn not_authentic(path: &Path, what: String, error: &DecryptError) -> Self {
+        let code = match error {
+            DecryptError::Metadata(_) => ExitCode::Malformed,
+            _ => ExitCode::NotAuthentic,
+        };
+        Self::new(code, what).because(error).hint(format!(
+            "the last good version is in git: `git log -p {0}`, `git checkout -- {0}`; change values only with `dotsops edit`",
+            shell_word(path)
+        ))
+    }
+
+    pub(super) fn locked(path: &Path, what: String, error: &UnlockError, keyring: &Keyring) -> Self {
+        const CHANGED: &str = "the file's metadata was changed; the last good version is in git";
+        let (keys, identities) = match error {
+            UnlockError::Locked { keys, identities } => (keys, identities),
+            UnlockError::GroupsLocked { groups, needed, identities } => {
+                return Self::groups_locked(what, groups, *needed, identities, keyring);
+            }
+            UnlockError::Shares(_) => return Self::new(ExitCode::NotAuthentic, what).because(chain(error)).hint(CHANGED),
+            error => return Self::new(ExitCode::Malformed, what).because(error).hint(CHANGED),
+        };
+        if let Some(key) = keys.iter().find(|key| key.is_damage()) {
+            return Self::damaged_key(what, key);
+        }
+        let people = People::nearby();
+        let recipients: Vec<String> = keys
+            .iter()
+            .map(|key| match key.kind {
+                Kind::Age => format!("{} {}", key.kind.title(), people.brief(key.kind, &key.recipient)),
+                _ => people.brief(key.kind, &key.recipient),
+            })
+            .collect();
+        let cause = format!("encrypted to {}{}", listed(&recipients), tried(keyring, identities));
+        let held = keyring.recipients();
+        let only_others = keys.iter().all(|key| matches!(key.why, UnwrapError::NotSupported(_)));
+        let untried = identities.iter().find_map(|failure| untried_hint(&failure.problem));
+        let why = match untried {
+            Some(_) => "no identity that could be used opens it",
+            None => "none of your identities is a recipient",
+        };
+        let failure = Self::new(ExitCode::Locked, format!("{what}: {why}")).because(cause);
+        match held.first() {
+            _ if untried.is_some() => failure.hint(untried.unwrap_or_default()),
+            _ if only_others => failure.hint("this version opens files with age keys only; use sops for this one"),
+            None => failure.hint(
+                "`dotsops keygen` makes an identity; then somebody who can read the file adds its public key to \
+                                  .sops.yaml and runs `dotsops updatekeys`. An identity elsewhere: SOPS_AGE_KEY_FILE=FILE",
+            ),
+            Some((_, own)) => failure.hint(format!(
+                "ask somebody who can read it to add {} to .sops.yaml and to run `dotsops updatekeys {}`",
+                short_only_ssh(own),
+                shell_word(path)
+            )),
+        }
+    }
+
+    /// Too few groups of several opened: says which, and who is in the others.
+    pub(super) fn groups_locked(
+        what: String,
+        groups: &[GroupOutcome],
+        needed: usize,
+        identities: &[IdentityFailure],
+        keyring: &Keyring,
+    ) -> Self {
+        let mut opened = 0;
+        let mut locked = Vec::new();
+        for (at, group) in groups.iter().enumerate() {
+            match &group.outcome {
+                Outcome::Opened => opened += 1,
+                Outcome::Locked(keys) => locked.push((at, &group.keys, keys)),
+            }
+        }
+        if let Some(key) = locked.iter().flat_map(|(.., keys)| keys.iter()).find(|key| key.is_damage()) {
+            return Self::damaged_key(what, key);
+        }
+        let people = People::nearby();
+        let needs = |(at, keys, _): &(usize, &Vec<(Kind, String)>, _)| {
+            let members: Vec<String> = keys.iter().map(|(kind, recipient)| people.brief(*kind, recipient)).collect();
+            match members.len() {
+                0 => format!("group {at} has no keys"),
+                1 => format!("group {at} needs {}", members[0]),
+                _ => format!("group {at} needs one of {}", listed(&members)),
+            }
+        };
+        let missing: Vec<String> = locked.iter().map(needs).collect();
+        let cause = format!("{}{}", missing.join("; "), tried(keyring, identities));
+        let count = groups.len();
+        let failure =
+            Self::new(ExitCode::Locked, format!("{what}: {opened} of its {count} key groups opened, {needed} are needed"))
+                .because(cause);
+        let is_foreign = |key: &KeyFailure| matches!(key.why, UnwrapError::NotSupported(_));
+        if locked.iter().all(|(.., keys)| keys.iter().all(is_foreign)) {
+            return failure.hint("this version opens groups with age keys only; use sops for this file");
+        }
+        failure.hint(format!(
+            "it takes identities of {needed} groups at once; SOPS_AGE_KEY_FILE=FILE names a file that holds more of them"
+        ))
+    }
+
+    pub(super) fn damaged_key(what: String, key: &KeyFailure) -> Self {
+        Self::new(ExitCode::NotAuthentic, what)
+            .because(format!("the data key wrapped for {}: {}", short(&key.recipient), key.why))
+            .hint("the file's metadata was changed; the last good version is in git")
+    }
+}
+
+/// What lets an identity be tried that could not be; `None` if it could.
+pub(super) fn untried_hint(problem: &IdentityProblem) -> Option<String> {
+    match problem {
+        IdentityProblem::NobodyToAsk => Some(
+            "run it where there is a terminal, or give an identity without a passphrase in SOPS_AGE_KEY or SOPS_AGE_KEY_FILE"
+                .into(),
+        ),
+        IdentityProblem::Declined | IdentityProblem::WrongPassphrase => Some("run it again with the right passphrase".into()),
+        IdentityProblem::TooMuchWork => Some(
+            "`age -d` opens the file where there is enough memory; `age -p` or `ssh-keygen -p` protects it with less work".into(),
+        ),
+        IdentityProblem::Command(CommandError::Quotes | CommandError::Program { .. }) => {
+            Some("correct the variable: it is split into words as by a shell, but no shell runs it".into())
+        }
+        IdentityProblem::Command(_) => Some("run that command yourself to see what it says".into()),
+        IdentityProblem::Plugin(error) => {
+            Some(plugin_hint(error).unwrap_or("run it again, and do what the plugin asks for".into()))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn plugin_hint(error: &PluginError) -> Option<String> {
+    match error {
+        PluginError::Missing { plugin } => {
+            Some(format!("install age-plugin-{plugin} into a folder of your PATH (an absolute one: others do not count)"))
+        }
+        PluginError::NobodyToAsk { .. } => Some("run it where there is a terminal".into()),
+        _ => None,
+    }
+}
+
+/// What the user has to open files with, behind a semicolon.
+pub(super) fn tried(keyring: &Keyring, identities: &[IdentityFailure]) -> String {
+    let held = keyring.recipients();
+    let mut origins: Vec<String> = held.iter().map(|(origin, _)| origin.to_string()).collect();
+    origins.dedup();
+    let mut tried = String::new();
+    match held.len() {
+        0 => {
+            let places: Vec<String> = keyring.sources().iter().map(|source| source.origin.to_string()).collect();
+            tried.push_str("; you have no identity");
+            if !places.is_empty() {
+                tried.push_str(&format!(" (looked in {})", places.join(", ")));
+            }
+        }
+        count => tried.push_str(&format!("; tried {} from {}", counted(count, "identity", "identities"), origins.join(", "))),
+    }
+    for failure in identities {
+        let line = failure.line.map(|line| format!(", line {line}")).unwrap_or_default();
+        tried.push_str(&format!("; {}{line}: {}", failure.origin, failure.problem));
+    }
+    tried
+}
