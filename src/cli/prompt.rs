@@ -5,8 +5,9 @@
 
 use crate::keys::outside::{Ask, NoAnswer, Question};
 use crate::secret::SecretString;
+use crate::sys::hidden::ask_hidden;
 use crate::sys::signals::die_by;
-use crate::sys::terminal::{AskError, ask_line, ask_secret, show_line};
+use crate::sys::terminal::{AskError, ask_line, show_line};
 
 /// The person at the terminal.
 pub struct Prompt;
@@ -67,7 +68,7 @@ pub fn new_passphrase() -> Option<SecretString> {
 }
 
 fn secret(prompt: &str) -> Result<SecretString, NoAnswer> {
-    answered(ask_secret(prompt))
+    answered(ask_hidden(prompt))
 }
 
 fn line(prompt: &str) -> Result<String, NoAnswer> {

@@ -9,11 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::SIGTTOU;
-
-use super::signals::{DeathSignals, Disposition, StopSignal};
-use crate::secret::{SecretBytes, SecretString};
+use super::signals::DeathSignals;
 
 /// Whether `descriptor` is a terminal.
 pub fn is_terminal(descriptor: impl AsFd) -> bool {
@@ -64,20 +60,6 @@ pub fn ask_line(prompt: &str, signals: Option<&DeathSignals>) -> Result<Option<S
     }
 }
 
-/// Shows `prompt`, escaped, and reads one line from the terminal without showing it; `None` if there is no terminal.
-///
-/// Signals that end the process are caught meanwhile; Ctrl-Z stops it with the echo on, and the question is asked again when it goes
-/// on. What a terminal puts around a pasted text is no part of the answer.
-///
-/// # Errors
-/// As [`ask_line`]. After [`AskError::Interrupted`] the caller should end by that signal.
-pub fn ask_secret(prompt: &str) -> Result<Option<SecretString>, AskError> {
-    match OpenOptions::new().read(true).write(true).open("/dev/tty") {
-        Ok(terminal) => ask_hidden(&terminal, prompt).map(Some),
-        Err(_) => Ok(None),
-    }
-}
-
 /// Shows `text`, escaped, on the terminal, in lines of its own; `false` if there is no terminal.
 pub fn show_line(text: &str) -> bool {
     let Ok(mut terminal) = OpenOptions::new().write(true).open("/dev/tty") else { return false };
@@ -98,99 +80,20 @@ pub enum AskError {
     #[error("the answer is not UTF-8")]
     NotText,
     /// The line is longer than any answer.
-    #[error("the answer is longer than {LONGEST_ANSWER} bytes")]
+    #[error("the answer is too long")]
     TooLong,
     /// More lines came at once. Only [`super::hidden::ask_hidden`] says so.
     #[error("the answer has several lines")]
     SeveralLines,
+    /// A key that has no character was pressed. Only [`super::hidden::ask_hidden`] says so.
+    #[error("the answer has a control character in it")]
+    ControlCharacter,
     /// The terminal failed.
     #[error("cannot ask on the terminal")]
     Io(#[from] io::Error),
 }
 
 const LONGEST_ANSWER: usize = 4096;
-
-fn ask_hidden(mut terminal: &File, prompt: &str) -> Result<SecretString, AskError> {
-    // Caught before the echo goes, or a signal in between would leave it off.
-    let signals = DeathSignals::catch()?;
-    let stop = StopSignal::catch()?;
-    loop {
-        let silence = Silence::begin(terminal)?;
-        terminal.write_all(escape_for_terminal(prompt).as_bytes())?;
-        let answer = read_hidden(terminal, &signals, &stop);
-        // The person's own line end was not shown either.
-        let _ = terminal.write_all(b"\n");
-        drop(silence);
-        match answer? {
-            Some(line) => return without_paste_marks(line).into_string().map_err(|_| AskError::NotText),
-            None => stop.stop(),
-        }
-    }
-}
-
-/// A line; `None` if the process shall stop first.
-fn read_hidden(terminal: &File, signals: &DeathSignals, stop: &StopSignal) -> Result<Option<SecretBytes>, AskError> {
-    let mut line = SecretBytes::with_capacity(LONGEST_ANSWER);
-    let mut byte = [0];
-    loop {
-        if let Some(signal) = signals.pending() {
-            return Err(AskError::Interrupted(signal));
-        }
-        if stop.take() {
-            return Ok(None);
-        }
-        signals.wait_or_any_readable([terminal.as_fd(), stop.as_fd()])?;
-        if signals.pending().is_some() {
-            continue;
-        }
-        match read_ready(terminal, &mut byte, true) {
-            Ok(Some(0)) if line.is_empty() => return Err(AskError::Ended),
-            Ok(Some(0)) => return Ok(Some(line)),
-            Ok(Some(_)) if byte == *b"\n" => return Ok(Some(line)),
-            Ok(Some(_)) if line.len() == LONGEST_ANSWER => return Err(AskError::TooLong),
-            Ok(Some(_)) => line.push(&byte),
-            Ok(None) => {}
-            Err(error) => return Err(error.into()),
-        }
-        byte = [0];
-    }
-}
-
-fn without_paste_marks(line: SecretBytes) -> SecretBytes {
-    let bytes = line.expose();
-    match bytes.strip_prefix(b"\x1b[200~").and_then(|rest| rest.strip_suffix(b"\x1b[201~")) {
-        Some(pasted) => SecretBytes::copy_of(pasted),
-        None => line,
-    }
-}
-
-/// A terminal that does not show what is typed, for as long as this lives.
-struct Silence<'a> {
-    terminal: &'a File,
-    before: Termios,
-}
-
-impl<'a> Silence<'a> {
-    fn begin(terminal: &'a File) -> io::Result<Self> {
-        let before = tcgetattr(terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
-        silent.local_modes.insert(LocalModes::ICANON | LocalModes::ISIG);
-        // What was typed before the question was asked is no answer to it.
-        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
-        Ok(Self { terminal, before })
-    }
-}
-
-impl Drop for Silence<'_> {
-    fn drop(&mut self) {
-        // In the background this call would stop us, with the echo still off.
-        let ttou = Disposition::set(SIGTTOU, Disposition::IGNORE);
-        // It fails when the terminal is gone; then there is nothing to put back.
-        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
-        Disposition::set(SIGTTOU, ttou);
-    }
-}
 
 fn ask_on(mut terminal: &File, prompt: &str, signals: Option<&DeathSignals>) -> Result<String, AskError> {
     let answer = ask_for_line(terminal, prompt, signals);

@@ -45,9 +45,31 @@ fn what_is_typed_is_not_shown_and_is_the_value() {
 }
 
 #[test]
+fn keys_that_are_no_characters_never_become_part_of_the_value() {
+    let (sandbox, _) = sandbox();
+    for (keys, value) in [
+        ("one two\u{17}three\n", "one three"),
+        ("ab\u{1b}[D\u{1b}OCc\n", "abc"),
+        ("\u{1b}[200~pasted\u{1b}[201~\n", "pasted"),
+        ("a\tb\n", "a\tb"),
+    ] {
+        let terminal = asked(&sandbox);
+        terminal.type_keys(keys);
+        end(terminal, "0");
+        assert_eq!(sandbox.run(&["get", "A"]).stdout, value);
+    }
+    let file = sandbox.read("secrets.env");
+    let terminal = asked(&sandbox);
+    terminal.type_keys("a\u{6}b\n");
+    let shown = end(terminal, "3");
+    assert!(shown.contains("control character"), "{shown}");
+    assert_eq!(sandbox.read("secrets.env"), file);
+}
+
+#[test]
 fn a_question_that_is_left_changes_nothing_and_the_terminal_is_as_before() {
     let (sandbox, file) = sandbox();
-    for (keys, code) in [("half\u{3}", "130"), ("\u{4}", "2"), ("\n", "2")] {
+    for (keys, code) in [("half\u{3}", "130"), ("half\u{1c}", "131"), ("\u{4}", "2"), ("\n", "2")] {
         let terminal = asked(&sandbox);
         terminal.type_keys(keys);
         let shown = end(terminal, code);

@@ -8,7 +8,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::secret::SecretString;
 use crate::sys::hidden::ask_hidden;
-use crate::sys::signals::{DeathSignals, die_by};
+use crate::sys::signals::die_by;
 use crate::sys::terminal::{self, AskError};
 
 /// Give one name a value
@@ -76,10 +76,7 @@ fn piped() -> Result<SecretString, Failure> {
 
 /// What is typed at the terminal.
 fn typed(key: &str) -> Result<SecretString, Failure> {
-    let signals = DeathSignals::catch()?;
-    let answer = ask_hidden(&format!("Value of {key} (not shown): "), &signals);
-    drop(signals);
-    match answer {
+    match ask_hidden(&format!("Value of {key} (not shown): ")) {
         Ok(Some(value)) if !value.is_empty() => Ok(value),
         Ok(Some(_)) | Err(AskError::Ended) => Err(Failure::no_value("nothing was typed")),
         Ok(None) if terminal::is_terminal(io::stdin()) => Err(Failure::no_value("the terminal cannot be used")),
