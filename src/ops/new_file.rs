@@ -46,6 +46,12 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
         };
         (groups, threshold)
     } else {
+        // As in sops, a rule that names somebody who is nobody is wrong also where options take its place.
+        let age_keys =
+            rule.iter().flat_map(|rule| &rule.groups).flat_map(|group| &group.keys).filter(|key| key.kind == Kind::Age);
+        for RuleKey { recipient, line, .. } in age_keys {
+            new_master_key(Kind::Age, recipient).map_err(|source| NewFileError::RuleRecipient { line: *line, source })?;
+        }
         let keys = choice.age.iter().map(|recipient| new_master_key(Kind::Age, recipient)).collect::<Result<_, _>>()?;
         // With one group it has no effect; sops writes it down all the same.
         (vec![KeyGroup { keys }], choice.threshold.or(rule.and_then(|rule| rule.shamir_threshold)))

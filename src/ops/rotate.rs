@@ -15,6 +15,7 @@ use crate::document::encrypt_new;
 use crate::document::metadata::Metadata;
 use crate::keys::age::recipient::{RecipientError, is_same};
 use crate::keys::keyring::Keyring;
+use crate::keys::quantum::weak_links;
 use crate::keys::{Kind, new_master_key, shown};
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{Expected, ReadOnly};
@@ -51,6 +52,8 @@ pub enum Fact {
     Duplicates(Vec<String>),
     /// Comments in clear, which are encrypted now like the others.
     ClearComments(usize),
+    /// Classic recipients that undo what the post-quantum ones beside them are for, now that somebody was added.
+    WeakLinks(Vec<String>),
 }
 
 /// The recipients of a file at `path` (absolute) that its rule in `config` does not name.
@@ -90,6 +93,13 @@ pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: Utc
         facts.push(Fact::Duplicates(duplicates));
     }
     change_readers(&mut metadata, readers, &mut facts)?;
+    if !readers.add.is_empty() {
+        let weak = weak_links(&metadata.key_groups, metadata.shamir_threshold);
+        let weak: Vec<String> = weak.iter().map(|key| key.recipient().to_owned()).collect();
+        if !weak.is_empty() {
+            facts.push(Fact::WeakLinks(weak));
+        }
+    }
     let recipients = metadata.key_groups.iter().flat_map(|group| &group.keys).map(|key| key.recipient().to_owned()).collect();
     let data_key = new_file::data_key(&mut metadata, keyring)?;
     let contents = encrypt_new(&tree, metadata, &data_key, now).map_err(ChangeError::from)?;

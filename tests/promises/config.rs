@@ -220,8 +220,8 @@ fn rule_points_out_what_a_config_probably_means() {
     );
     let groups = told("creation_rules:\n  - key_groups: [{age: [$A]}, {pgp: [FF]}, {}]\n    shamir_threshold: 2\n");
     assert!(
-        groups.stdout.contains("groups: 2 of 3 must open\ngroup 1: age1")
-            && groups.stdout.contains("group 2: PGP FF\ngroup 3: nobody\n"),
+        groups.stdout.contains("groups: 2 of 3 must open\ngroup 0: age1")
+            && groups.stdout.contains("group 1: PGP FF\ngroup 2: nobody\n"),
         "{}",
         groups.stdout
     );

@@ -153,7 +153,7 @@ fn a_group_of_another_kind_keeps_nobody_out_who_opens_enough_others() {
     assert_eq!(alone.code, 4);
     assert!(alone.stderr.contains("group 1 needs PGP AB12; group 2 needs age1"), "{}", alone.stderr);
     // Its share could not be made anew.
-    for change in [&["groups", "add", "-i", "--age", bob.recipient.as_str()][..], &["groups", "delete", "-i", "0"]] {
+    for change in [&["groups", "add", "-i", "--age", bob.recipient.as_str()][..], &["groups", "delete", "-i", "-y", "0"]] {
         let arguments: Vec<&str> = change.iter().copied().chain(["-f", "secrets.env"]).collect();
         let refused = sandbox.run_as(&[&carol, &alice], &arguments);
         assert_eq!(refused.code, 6, "{}", refused.stderr);
@@ -283,6 +283,7 @@ fn fewer_groups_than_are_needed_are_never_left() {
         (&["-1"], 2, "-1"),
         (&["2", "--threshold", "3"], 6, "2 key groups would be left"),
         (&["2", "--threshold", "1"], 2, "1 of 2 key groups"),
+        (&["0"], 6, "your identities could not read secrets.env any more"),
     ];
     for (arguments, code, expected) in refusals {
         let refused = delete(arguments);

@@ -81,3 +81,23 @@ fn a_file_that_stays_shut_names_long_keys_by_their_beginning() {
     assert!(refused.stderr.lines().all(|line| line.len() < 300), "{}", refused.stderr);
     assert!(refused.stderr.contains(&recipient[..20]), "{}", refused.stderr);
 }
+
+#[test]
+fn rotate_updatekeys_and_groups_warn_as_well() {
+    let (sandbox, recipient) = sandbox();
+    rule(&sandbox, &[RECIPIENT, &recipient]);
+    sandbox.write("plain.env", PLAINTEXT);
+    let pure = ["encrypt", "--age", &recipient, "--force", "-o", "secrets.env", "plain.env"];
+    let weak = format!("{}…", &RECIPIENT[..24]);
+    for arguments in [
+        &["rotate", "--add-age", RECIPIENT, "secrets.env"][..],
+        &["updatekeys", "--yes", "secrets.env"],
+        &["groups", "add", "-i", "--age", RECIPIENT, "--threshold", "2", "-f", "secrets.env"],
+    ] {
+        assert_eq!(sandbox.run(&pure).stderr, "");
+        let ended = sandbox.run(arguments);
+        let is_warned = ended.stderr.contains(WARNING) && ended.stderr.contains(&weak);
+        // Of two groups that are both needed, one that a quantum computer cannot open is enough.
+        assert_eq!(is_warned, arguments[0] != "groups", "{arguments:?}: {}", ended.stderr);
+    }
+}

@@ -88,7 +88,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     };
     let new_metadata = |path: &Path| {
         let metadata = new_file::metadata(path, &choice, config.as_ref())?;
-        super::warn_of_weak_links(&metadata, surroundings);
+        super::warn_of_weak_links(&metadata.key_groups, metadata.shamir_threshold, surroundings);
         Ok(metadata)
     };
     let signals = DeathSignals::catch()?;

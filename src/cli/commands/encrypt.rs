@@ -110,7 +110,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     consent_to_clear(&prepared, &metadata, &arguments.allow_plaintext, surroundings)?;
     let keyring = surroundings.environment.keyring();
     consent_to_strangers(&metadata, &arguments, &keyring, surroundings)?;
-    super::warn_of_weak_links(&metadata, surroundings);
+    super::warn_of_weak_links(&metadata.key_groups, metadata.shamir_threshold, surroundings);
 
     if let Some(path) = arguments.output.as_deref().filter(|_| !arguments.force) {
         super::refuse_to_replace_encrypted(path)?;

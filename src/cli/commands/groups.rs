@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::file_or_default;
 use super::updatekeys::warn_of_clear;
 use crate::cli::Surroundings;
+use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::people::People;
@@ -77,6 +78,10 @@ struct Delete {
     /// The number of the group, from 0
     #[arg(value_name = "INDEX")]
     index: usize,
+
+    /// Go on although your own identities could not read the file any more
+    #[arg(long, short)]
+    yes: bool,
 }
 
 #[derive(clap::Args)]
@@ -131,7 +136,8 @@ fn run_add(arguments: Add, surroundings: &Surroundings) -> Result<ExitCode, Fail
     let own = unlocked.file.document.metadata.shamir_threshold;
     let own = if groups.len() == 1 && own < 2 { 0 } else { own };
     groups.push(group);
-    finish(arguments.change, unlocked, groups, own, &keyring, surroundings)
+    // Whoever asks for a second group means that one alone is not enough from now on.
+    finish(arguments.change, unlocked, groups, own, true, &keyring, surroundings)
 }
 
 fn run_delete(arguments: Delete, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
@@ -151,7 +157,7 @@ fn run_delete(arguments: Delete, surroundings: &Surroundings) -> Result<ExitCode
     if groups.len() < asked {
         return Err(Failure::too_few_groups(groups.len(), asked));
     }
-    finish(arguments.change, unlocked, groups, own as u32, &keyring, surroundings)
+    finish(arguments.change, unlocked, groups, own as u32, arguments.yes, &keyring, surroundings)
 }
 
 fn open(change: &Change, keyring: &Keyring, surroundings: &Surroundings) -> Result<Unlocked, Failure> {
@@ -167,6 +173,7 @@ fn finish(
     unlocked: Unlocked,
     groups: Vec<KeyGroup>,
     own: u32,
+    may_lose_it: bool,
     keyring: &Keyring,
     surroundings: &Surroundings,
 ) -> Result<ExitCode, Failure> {
@@ -175,8 +182,15 @@ fn finish(
     let count = groups.len();
     // With one group nothing but that group can be needed.
     let threshold = if count > 1 { change.threshold.unwrap_or(own) } else { 0 };
+    super::warn_of_weak_links(&groups, threshold, surroundings);
     if !is_for(&groups, threshold, keyring) {
-        output.warning(format_args!("your identities cannot read {} from now on", path.display()));
+        if !change.in_place {
+            output.warning("your identities cannot read the result");
+        } else if may_lose_it {
+            output.warning(format_args!("your identities cannot read {} from now on", path.display()));
+        } else if ask(&format!("Your identities could not read {} any more. Go on?", path.display())) != Answer::Yes {
+            return Err(Failure::own_loss(&path));
+        }
     }
     let new = unlocked.wrap_for(groups, threshold, keyring).map_err(|error| Failure::rewrap(&path, error))?;
     if !change.in_place {

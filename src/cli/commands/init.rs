@@ -197,7 +197,7 @@ impl Ready<'_> {
             new_file::metadata(&absolute, &Choice::default(), Some(config)).map_err(|error| Failure::new_file(&error))?;
         let format = format_of(file)?;
         let fix = format!("dotsops encrypt --fix -o {} {}", file.display(), plaintext.display());
-        super::warn_of_weak_links(&metadata, self.surroundings);
+        super::warn_of_weak_links(&metadata.key_groups, metadata.shamir_threshold, self.surroundings);
         let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, false)
             .map_err(|error| Failure::cannot_store(&plaintext, error, Some(&fix)))?;
         encrypt_command::tell(&prepared, self.surroundings);

@@ -43,6 +43,12 @@ pub struct Arguments {
 /// Makes the identity.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let path = arguments.output.or_else(|| surroundings.environment.key_file()).ok_or_else(Failure::no_home)?;
+    if path == Path::new("-") {
+        return Err(Failure::usage(
+            "an identity goes into a file of its own",
+            "`-o FILE` names it; `-` would be a file of that name",
+        ));
+    }
     if arguments.passphrase && path.symlink_metadata().is_ok() {
         // Before anybody thinks of a passphrase in vain.
         return Err(Failure::key_file_exists(&path));

@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::failure::{Failure, short};
-use crate::document::metadata::Metadata;
 use crate::format::detect;
+use crate::keys::group::KeyGroup;
 use crate::keys::quantum::weak_links;
 use crate::ops::file::{MAX_FILE, default_file, read_bytes};
 use crate::secret::SecretBytes;
@@ -84,10 +84,14 @@ fn refuse_to_replace_encrypted(target: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Says so if classic keys undo what the post-quantum recipients of a new file were chosen for.
-fn warn_of_weak_links(metadata: &Metadata, surroundings: &Surroundings) {
-    let weak: Vec<String> =
-        weak_links(&metadata.key_groups, metadata.shamir_threshold).iter().map(|key| short(key.recipient())).collect();
+/// Says so if classic keys undo what the post-quantum recipients of a file were chosen for.
+fn warn_of_weak_links(groups: &[KeyGroup], threshold: u32, surroundings: &Surroundings) {
+    let weak: Vec<String> = weak_links(groups, threshold).iter().map(|key| key.recipient().to_owned()).collect();
+    say_weak(&weak, surroundings);
+}
+
+fn say_weak(weak: &[String], surroundings: &Surroundings) {
+    let weak: Vec<String> = weak.iter().map(|recipient| short(recipient)).collect();
     if !weak.is_empty() {
         surroundings.output.warning(format_args!(
             "this is not post-quantum safe: beside post-quantum recipients there are classic ones, which a quantum computer \

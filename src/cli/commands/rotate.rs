@@ -154,6 +154,7 @@ fn tell(path: &Path, rotated: &Rotated, surroundings: &Surroundings) {
                 output.warning(format_args!("{path} defines some names several times: {}", names.join(", ")));
             }
             Fact::ClearComments(count) => output.warning(super::clear_comments(*count)),
+            Fact::WeakLinks(weak) => super::say_weak(weak, surroundings),
         }
     }
 }

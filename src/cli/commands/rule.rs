@@ -92,11 +92,23 @@ impl Report<'_> {
             let count = rule.groups.len();
             let needed = rule.shamir_threshold.map_or(count, |threshold| threshold as usize);
             self.say(format_args!("groups: {needed} of {count} must open"))?;
+            if !(2..=count).contains(&needed) {
+                self.surroundings.output.warning(format_args!(
+                    "{}, line {}: `shamir_threshold` can be from 2 to {count} here, so no file can be encrypted by this rule",
+                    self.shown().display(),
+                    rule.line
+                ));
+            }
         }
         for (number, group) in rule.groups.iter().enumerate() {
-            let label = if several { format!("group {}", number + 1) } else { "recipient".to_owned() };
+            let label = if several { format!("group {number}") } else { "recipient".to_owned() };
             if group.keys.is_empty() {
                 self.say(format_args!("{label}: nobody"))?;
+                self.surroundings.output.warning(format_args!(
+                    "{}, line {}: nobody could read what this rule is for: give it recipients (`age:`)",
+                    self.shown().display(),
+                    rule.line
+                ));
             }
             for key in &group.keys {
                 self.say(format_args!("{label}: {}", described(key)))?;

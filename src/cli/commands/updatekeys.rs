@@ -153,7 +153,9 @@ impl Run<'_> {
             }
             let shown = path.strip_prefix(here).unwrap_or(path);
             let nearest = path.parent().and_then(|folder| Search::from(folder).config);
-            if let Some(nearest) = nearest.filter(|nearest| *nearest != self.config.path) {
+            // A config that was named is meant for all of them.
+            let nearest = nearest.filter(|nearest| self.surroundings.named_config.is_none() && *nearest != self.config.path);
+            if let Some(nearest) = nearest {
                 self.surroundings.output.note(format_args!(
                     "{} is left out: it has its own {}",
                     shown.display(),
@@ -201,6 +203,9 @@ impl Run<'_> {
         for (lines, files) in alike {
             files.iter().try_for_each(|file| output.line(&file.display().to_string()))?;
             lines.iter().try_for_each(|line| output.line(line))?;
+        }
+        for file in pending {
+            super::warn_of_weak_links(&file.groups, file.change.threshold, self.surroundings);
         }
         for file in pending.iter().filter(|file| !is_for(&file.groups, file.change.threshold, &self.keyring)) {
             output.warning(format_args!("your identities cannot read {} afterwards", file.file.path.display()));

@@ -178,6 +178,15 @@ impl Failure {
             .hint("`-y` agrees to them")
     }
 
+    /// A change after which the user could not read the file any more.
+    pub fn own_loss(path: &Path) -> Self {
+        Self::new(
+            ExitCode::Refused,
+            format!("your identities could not read {} any more, and nothing was changed", path.display()),
+        )
+        .hint("if that is meant: `-y`")
+    }
+
     /// Files are to be found through git, which does not know any.
     pub fn no_repository(here: &Path) -> Self {
         Self::new(ExitCode::Usage, "no file is named, and git tracks none here")
