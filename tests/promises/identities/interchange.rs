@@ -97,6 +97,34 @@ fn a_plugins_file_goes_to_sops_and_back() {
 }
 
 #[test]
+fn a_data_key_that_a_plugin_wrapped_goes_to_age_and_back() {
+    let Some(age) = peer("age", which::which("age").ok()) else { return };
+    let pair = fake();
+    let sandbox = Sandbox::empty();
+    let path = path_with(&program(&sandbox, "age-plugin-fake", FAKE_PLUGIN));
+    sandbox.write("plain.env", "A=opened\n");
+    sandbox.write("identity.txt", format!("{}\n", pair.identity));
+    let run = |mut command: Command, arguments: &[&str]| -> Vec<u8> {
+        let output = command.args(arguments).env("PATH", &path).env("SOPS_AGE_KEY", &pair.identity).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let ours = run(sandbox.dotsops(["encrypt"]), &["--age", &pair.recipient, "plain.env"]);
+    let ours = String::from_utf8(ours).unwrap();
+    let wrapped = ours.lines().find_map(|line| line.strip_prefix("sops_age__list_0__map_enc=")).unwrap();
+    sandbox.write("wrapped.age", wrapped.replace("\\n", "\n"));
+    let data_key = run(sandbox.program(&age), &["-d", "-i", "identity.txt", "wrapped.age"]);
+    assert_eq!(data_key.len(), 32);
+
+    sandbox.write("data_key", &data_key);
+    let again = run(sandbox.program(&age), &["-a", "-r", &pair.recipient, "data_key"]);
+    let again = String::from_utf8(again).unwrap().replace('\n', "\\n");
+    assert_ne!(again, wrapped);
+    sandbox.write("again.env", ours.replace(wrapped, &again));
+    assert_eq!(run(sandbox.dotsops(["decrypt"]), &["again.env"]), b"A=opened\n");
+}
+
+#[test]
 fn every_cipher_that_ssh_keygen_protects_a_key_with_is_read_or_named() {
     let Some(keygen) = peer("ssh-keygen", which::which("ssh-keygen").ok()) else { return };
     for (kind, cipher, is_read) in [
