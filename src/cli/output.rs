@@ -121,7 +121,10 @@ impl Output {
             match rustix::io::write(rustix::stdio::stdout(), bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let error = io::Error::from(error);
+                    return Err(io::Error::new(error.kind(), format!("standard output cannot be written: {error}")));
+                }
             }
         }
         Ok(())

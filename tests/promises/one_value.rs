@@ -433,3 +433,25 @@ fn a_generated_value_is_shown_nowhere() {
         assert!(value.len() >= 22 && !ended.stderr.contains(&value) && !sandbox.read("secrets.env").contains(&value));
     }
 }
+
+#[test]
+fn a_value_that_no_program_can_be_given_is_stored_with_a_warning() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", "A=1\n");
+    for (length, is_warned, code) in [(131_069, false, 0), (131_070, true, 126)] {
+        let set = sandbox.run_with(&["set", "A"], &"x".repeat(length));
+        assert_eq!((set.code, set.stderr.contains("131072 bytes")), (0, is_warned), "{}", set.stderr);
+        assert_eq!(sandbox.run(&["exec", "--", "true"]).code, code);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_value_that_cannot_be_printed_says_so() {
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", "A=1\n");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = sandbox.dotsops(["get", "A"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard output cannot be written"));
+}

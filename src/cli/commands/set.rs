@@ -34,6 +34,9 @@ pub struct Arguments {
     options: ChangeOptions,
 }
 
+/// The most bytes that Linux passes on in one variable, `NAME=` included.
+const LONGEST_VARIABLE: usize = 131_071;
+
 /// Opens the file, then asks for the value, so that nothing is typed for a file that stays shut.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let Arguments { key, value, options } = arguments;
@@ -53,6 +56,12 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     };
     if value.expose().contains('\0') {
         return Err(Failure::value_with_nul(&key));
+    }
+    let length = key.len() + "=".len() + value.len();
+    if length > LONGEST_VARIABLE {
+        surroundings.output.warning(format_args!(
+            "`{key}` is stored, but no program can be given it: with its name it has {length} bytes, and Linux allows {LONGEST_VARIABLE}"
+        ));
     }
     let path = opened.path().display().to_string();
     if opened.change(|variables| variables.set(&key, &value, false))? {

@@ -165,5 +165,5 @@ impl Failure {
 fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     let distance = |known: &String| strsim::osa_distance(&name.to_uppercase(), &known.to_uppercase());
     let nearest = known.iter().min_by_key(|known| distance(known))?;
-    (distance(nearest) <= 1 + name.chars().count() / 4).then_some(nearest)
+    (distance(nearest) <= (name.chars().count() / 3).max(1)).then_some(nearest)
 }
