@@ -357,3 +357,21 @@ fn no_share_and_no_data_key_is_printed() {
         }
     }
 }
+
+#[test]
+fn a_rotated_file_needs_as_many_groups_as_before() {
+    let (sandbox, all) = two_of_three();
+    let before = sandbox.read("secrets.env");
+    let [alice, _, carol] = &all;
+    let rotated = sandbox.run_as(&[carol, alice], &["rotate", "--yes", "secrets.env"]);
+    assert_eq!(rotated.code, 0, "{}", rotated.stderr);
+    let after = sandbox.read("secrets.env");
+    assert!(after.contains("sops_shamir_threshold=2\n"));
+    let tokens = |file: &str| file.lines().filter(|line| line.contains("ENC[")).map(str::to_owned).collect::<Vec<_>>();
+    assert!(tokens(&before).iter().all(|token| !after.contains(token)));
+    for holders in choices(&all) {
+        let ended = sandbox.run_as(&holders, &["decrypt", "secrets.env"]);
+        let expected = if holders.len() == 1 { (4, "") } else { (0, PLAINTEXT) };
+        assert_eq!((ended.code, ended.stdout.as_str()), expected, "{}", ended.stderr);
+    }
+}

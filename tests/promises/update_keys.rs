@@ -203,6 +203,29 @@ fn without_a_file_it_is_every_encrypted_one_that_git_tracks() {
 }
 
 #[test]
+fn a_config_that_is_named_counts_for_all_files_and_for_rotate_too() {
+    let (sandbox, [alice, _, carol]) = bob_is_to_come();
+    sandbox.encrypted_under(&config(&[&[&alice]], 0), "secrets.env", PLAINTEXT);
+    sandbox.write("sub/secrets.env", sandbox.read("secrets.env"));
+    sandbox.write("sub/.sops.yaml", config(&[&[&alice]], 0));
+    sandbox.write("rules/team.yaml", config(&[&[&alice, &carol]], 0));
+    git(&sandbox, &["init", "-q"]);
+    git(&sandbox, &["add", "--all"]);
+    let updated = sandbox.run_as(&[&alice], &["updatekeys", "--yes", "--config", "rules/team.yaml"]);
+    assert_eq!((updated.code, updated.stderr.as_str()), (0, ""), "{}", updated.stdout);
+    for file in ["secrets.env", "sub/secrets.env"] {
+        assert_eq!(sandbox.run_as(&[&carol], &["decrypt", file]).stdout, PLAINTEXT, "{file}");
+    }
+    git(&sandbox, &["rm", "-q", "-f", "--cached", "-r", "."]);
+    let none = sandbox.run_as(&[&alice], &["updatekeys", "--yes", "--config", "rules/team.yaml"]);
+    assert_eq!((none.code, none.stderr.as_str()), (0, "dotsops: note: git tracks no encrypted file here\n"));
+    let refused = sandbox.run_as(&[&alice], &["rotate", "secrets.env"]);
+    assert_eq!(refused.code, 6, "the nearest rule does not name carol: {}", refused.stderr);
+    let rotated = sandbox.run_as(&[&alice], &["rotate", "--config", "rules/team.yaml", "secrets.env"]);
+    assert_eq!(rotated.code, 0, "{}", rotated.stderr);
+}
+
+#[test]
 fn a_data_key_that_somebody_slipped_in_takes_nobodys_place() {
     let (sandbox, [alice, ..]) = bob_is_to_come();
     let rule = sandbox.read(".sops.yaml");

@@ -85,8 +85,12 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
             Err(failure) => run.report(&failure),
         }
     }
-    if arguments.files.is_empty() {
-        output.note(format_args!("{} up to date", counted(up_to_date)));
+    match up_to_date {
+        1.. => output.note(format_args!("{} up to date", counted(up_to_date))),
+        0 if arguments.files.is_empty() && pending.is_empty() && matches!(run.worst, ExitCode::Done) => {
+            output.note("git tracks no encrypted file here");
+        }
+        0 => {}
     }
     if pending.is_empty() {
         return Ok(run.worst);
