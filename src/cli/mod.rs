@@ -41,7 +41,7 @@ Identities, from all of these places together:
   SOPS_AGE_SSH_PRIVATE_KEY_FILE      the path of an SSH private key
   SOPS_AGE_SSH_PRIVATE_KEY_CMD       a command that prints one
   ~/.ssh/id_ed25519, ~/.ssh/id_rsa   SSH private keys
-  SOPS_AGE_KEY                       identities (AGE-SECRET-KEY-1…, AGE-PLUGIN-…)
+  SOPS_AGE_KEY                       identities (AGE-SECRET-KEY-1…, AGE-SECRET-KEY-PQ-1…, AGE-PLUGIN-…)
   SOPS_AGE_KEY_FILE                  the path of a file of identities
   SOPS_AGE_KEY_CMD                   a command that prints identities; it is told SOPS_AGE_RECIPIENT
   ~/.config/sops/age/keys.txt        where `dotsops keygen` puts them
