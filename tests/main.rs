@@ -4,6 +4,7 @@ mod architecture;
 mod dialect;
 mod man_pages;
 mod promises;
+mod promises_page;
 mod properties;
 mod support;
 mod transcripts;
