@@ -38,3 +38,4 @@ pub mod sops_leniency;
 pub mod typed_values;
 pub mod update_keys;
 pub mod value_prompt;
+pub mod verbs;
