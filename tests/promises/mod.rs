@@ -27,6 +27,7 @@ pub mod leaks;
 pub mod metadata;
 pub mod notebooks;
 pub mod one_value;
+pub mod places;
 pub mod post_quantum;
 pub mod python_dotenv;
 #[cfg(target_os = "linux")]

@@ -11,3 +11,4 @@ pub mod pty;
 pub mod random;
 pub mod sandbox;
 pub mod sops;
+pub mod trace;
