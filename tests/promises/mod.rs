@@ -24,6 +24,8 @@ pub mod key_groups;
 pub mod keyless;
 pub mod known_answer;
 pub mod leaks;
+pub mod library_memory;
+pub mod memory;
 pub mod metadata;
 pub mod notebooks;
 pub mod one_value;

@@ -6,6 +6,8 @@ pub mod editing;
 pub mod exec_pty;
 pub mod groups;
 pub mod leaks;
+pub mod memory;
+pub mod own_process;
 pub mod peers;
 pub mod pty;
 pub mod random;
