@@ -170,7 +170,7 @@ impl Config {
         let invalid = |fault| ConfigError::Invalid { path: path.to_owned(), fault };
         let root = document.root.as_ref().filter(|root| !root.is_null());
         let stores = root.map(|root| stores::read(root.get("stores"))).transpose().map_err(invalid)?.unwrap_or_default();
-        let rules = rules(&document, text, &mut warnings).map_err(invalid)?;
+        let rules = rules(path, &document, text, &mut warnings).map_err(invalid)?;
         Ok(Self { path: path.to_owned(), ignored: None, warnings, writable_by: None, stores, directory, rules })
     }
 
@@ -230,7 +230,7 @@ fn clean(path: &Path) -> PathBuf {
     cleaned
 }
 
-fn rules(document: &Document, text: &str, warnings: &mut Vec<ConfigWarning>) -> Result<Option<Vec<Rule>>, Fault> {
+fn rules(config: &Path, document: &Document, text: &str, warnings: &mut Vec<ConfigWarning>) -> Result<Option<Vec<Rule>>, Fault> {
     let Some(root) = document.root.as_ref().filter(|root| !root.is_null()) else { return Ok(None) };
     let fields = field::mapping(root).ok_or_else(|| Fault::at(root, Problem::NoMapping))?;
     field::warn_of_near_misses(fields, field::Place::File, warnings);
@@ -251,7 +251,7 @@ fn rules(document: &Document, text: &str, warnings: &mut Vec<ConfigWarning>) -> 
             },
             Err(fault) => Applies::Broken(fault),
         };
-        let rule = rule::read(item, &rule::Names { document, text }, warnings);
+        let rule = rule::read(item, &rule::Names { config, document, text }, warnings);
         rules.push(Rule { line: item.line, applies, rule });
     }
     Ok(Some(rules))

@@ -6,6 +6,7 @@
 //! Source: getsops/sops `config/config.go`, tried against sops 3.13.3.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use super::field::{self, ConfigWarning, Fault, Place, Problem};
 use super::key::{self, RuleKey};
@@ -16,6 +17,8 @@ use crate::yaml::{Document, Node, NodeKind, Typed};
 /// What a file that a rule governs is encrypted with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreationRule {
+    /// The config it stands in, as that was given.
+    pub config: PathBuf,
     /// The line it starts on, from 1.
     pub line: usize,
     /// The pattern of the paths it is for, in Go's syntax; `None` for every path.
@@ -37,8 +40,9 @@ pub struct RuleGroup {
     pub keys: Vec<RuleKey>,
 }
 
-/// Where the comments that name people are.
+/// Where the rule stands, and the comments that name people.
 pub(super) struct Names<'config> {
+    pub(super) config: &'config Path,
     pub(super) document: &'config Document,
     pub(super) text: &'config str,
 }
@@ -59,6 +63,7 @@ pub(super) fn read(rule: &Node, names: &Names<'_>, warnings: &mut Vec<ConfigWarn
         key_groups.into_iter().map(|node| group(node, "key_groups", names, warnings)).collect::<Result<_, _>>()?
     };
     Ok(CreationRule {
+        config: names.config.to_owned(),
         line: rule.line,
         path_regex: field::text(rule.get("path_regex"), "path_regex")?,
         groups,

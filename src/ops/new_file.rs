@@ -39,7 +39,7 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
             Some(config) => NewFileError::NoRules { config: config.path.clone() },
             None => NewFileError::NoKeys { config: None },
         })?;
-        let groups = key_groups(rule, config.map(|config| config.path.clone()))?;
+        let groups = key_groups(rule)?;
         let threshold = match choice.threshold {
             None => threshold(rule)?,
             chosen => chosen,
@@ -50,7 +50,10 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
         let age_keys =
             rule.iter().flat_map(|rule| &rule.groups).flat_map(|group| &group.keys).filter(|key| key.kind == Kind::Age);
         for RuleKey { recipient, line, .. } in age_keys {
-            new_master_key(Kind::Age, recipient).map_err(|source| NewFileError::RuleRecipient { line: *line, source })?;
+            new_master_key(Kind::Age, recipient).map_err(|source| {
+                let config = config.map(|config| config.path.clone()).unwrap_or_default();
+                NewFileError::RuleRecipient { config, line: *line, source }
+            })?;
         }
         let keys = choice.age.iter().map(|recipient| new_master_key(Kind::Age, recipient)).collect::<Result<_, _>>()?;
         // With one group it has no effect; sops writes it down all the same.
@@ -75,22 +78,23 @@ pub fn metadata(path: &Path, choice: &Choice, config: Option<&Config>) -> Result
     Ok(metadata)
 }
 
-/// The key groups that `rule` of `config` asks for. No key is wrapped yet.
+/// The key groups that `rule` asks for. No key is wrapped yet.
 ///
 /// # Errors
-/// [`NewFileError`], naming the line of what cannot be used.
-pub fn key_groups(rule: &CreationRule, config: Option<PathBuf>) -> Result<Vec<KeyGroup>, NewFileError> {
+/// [`NewFileError`], naming the config and the line of what cannot be used.
+pub fn key_groups(rule: &CreationRule) -> Result<Vec<KeyGroup>, NewFileError> {
     if rule.groups.iter().all(|group| group.keys.is_empty()) {
-        return Err(NewFileError::NoKeys { config });
+        return Err(NewFileError::NoKeys { config: Some(rule.config.clone()) });
     }
     let key = |key: &RuleKey| {
         if key.kind != Kind::Age {
-            return Err(NewFileError::KindNotSupported { kind: key.kind, line: key.line });
+            return Err(NewFileError::KindNotSupported { config: rule.config.clone(), kind: key.kind, line: key.line });
         }
-        new_master_key(key.kind, &key.recipient).map_err(|source| NewFileError::RuleRecipient { line: key.line, source })
+        let unusable = |source| NewFileError::RuleRecipient { config: rule.config.clone(), line: key.line, source };
+        new_master_key(key.kind, &key.recipient).map_err(unusable)
     };
     let group = |group: &RuleGroup| match group.keys.as_slice() {
-        [] => Err(NewFileError::EmptyGroup { line: rule.line }),
+        [] => Err(NewFileError::EmptyGroup { config: rule.config.clone(), line: rule.line }),
         keys => Ok(KeyGroup { keys: keys.iter().map(key).collect::<Result<_, _>>()? }),
     };
     rule.groups.iter().map(group).collect()
@@ -104,7 +108,7 @@ pub fn threshold(rule: &CreationRule) -> Result<Option<u32>, NewFileError> {
     let groups = rule.groups.len();
     match rule.shamir_threshold.filter(|threshold| *threshold != 0) {
         Some(threshold) if groups > 1 && !(2..=groups).contains(&(threshold as usize)) => {
-            Err(NewFileError::Threshold { threshold, groups, line: rule.line })
+            Err(NewFileError::Threshold { config: rule.config.clone(), threshold, groups, line: rule.line })
         }
         threshold => Ok(threshold),
     }
@@ -137,14 +141,18 @@ pub enum NewFileError {
         config: PathBuf,
     },
     /// A group that nobody could open.
-    #[error("the rule on line {line} of .sops.yaml has a key group without keys")]
+    #[error("{}: line {line}: the rule has a key group without keys", config.display())]
     EmptyGroup {
+        /// The config.
+        config: PathBuf,
         /// Where the rule begins.
         line: usize,
     },
     /// A threshold below 2, or more groups than there are.
-    #[error("the rule on line {line} of .sops.yaml asks for {threshold} of its {groups} key groups")]
+    #[error("{}: line {line}: the rule asks for {threshold} of its {groups} key groups", config.display())]
     Threshold {
+        /// The config.
+        config: PathBuf,
         /// How many are to be needed.
         threshold: u32,
         /// How many there are.
@@ -153,16 +161,20 @@ pub enum NewFileError {
         line: usize,
     },
     /// A kind of key that this version cannot wrap for.
-    #[error("line {line} of .sops.yaml names {} key; this version wraps for age keys", article(kind.title()))]
+    #[error("{}: line {line}: here is {} key; this version wraps for age keys", config.display(), article(kind.title()))]
     KindNotSupported {
+        /// The config.
+        config: PathBuf,
         /// Which.
         kind: Kind,
         /// Where it stands.
         line: usize,
     },
     /// A recipient of the rule is none.
-    #[error("line {line} of .sops.yaml has no usable recipient")]
+    #[error("{}: line {line}: here is no usable recipient", config.display())]
     RuleRecipient {
+        /// The config.
+        config: PathBuf,
         /// Where it stands.
         line: usize,
         /// What is wrong with it.
@@ -254,7 +266,7 @@ mod tests {
     #[test]
     fn an_empty_group_among_others_is_refused_and_never_left_out() {
         let error = made("creation_rules:\n- key_groups: [{age: [$A]}, {}]", &Choice::default()).err().unwrap();
-        assert!(matches!(error, NewFileError::EmptyGroup { line: 2 }), "{error}");
+        assert!(matches!(error, NewFileError::EmptyGroup { line: 2, .. }), "{error}");
         let empty = ["creation_rules: [{}]", "creation_rules: [{key_groups: [{}]}]"];
         for config in empty {
             assert!(matches!(made(config, &Choice::default()), Err(NewFileError::NoKeys { config: Some(_) })), "{config}");

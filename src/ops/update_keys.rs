@@ -188,7 +188,7 @@ mod tests {
         let three: &[&[&str]] = &[&[ALICE], &[BOB], &[SSH]];
         for threshold in ["1", "4"] {
             let error = compare(&metadata(three, 3), &rule(three, threshold)).unwrap_err();
-            let expected = format!("the rule on line 2 of .sops.yaml asks for {threshold} of its 3 key groups");
+            let expected = format!("/r/.sops.yaml: line 2: the rule asks for {threshold} of its 3 key groups");
             assert_eq!(error.to_string(), expected);
         }
     }

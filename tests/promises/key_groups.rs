@@ -119,10 +119,10 @@ fn a_rule_that_makes_no_sense_is_refused_with_its_line() {
     let [alice, bob, _] = &all;
     let groups = config(&[&[alice], &[bob]], 0);
     let cases = [
-        (config(&[&[alice], &[bob]], 1), "line 2 of .sops.yaml asks for 1 of its 2 key groups"),
-        (config(&[&[alice], &[bob]], 3), "line 2 of .sops.yaml asks for 3 of its 2 key groups"),
-        (format!("{groups}      - age: []\n"), "line 2 of .sops.yaml has a key group without keys"),
-        (format!("{groups}      - pgp:\n          - AB12\n"), "names a PGP key"),
+        (config(&[&[alice], &[bob]], 1), ".sops.yaml: line 2: the rule asks for 1 of its 2 key groups"),
+        (config(&[&[alice], &[bob]], 3), ".sops.yaml: line 2: the rule asks for 3 of its 2 key groups"),
+        (format!("{groups}      - age: []\n"), ".sops.yaml: line 2: the rule has a key group without keys"),
+        (format!("{groups}      - pgp:\n          - AB12\n"), "here is a PGP key"),
     ];
     for (text, expected) in cases {
         sandbox.write(".sops.yaml", &text);

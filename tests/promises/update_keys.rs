@@ -286,7 +286,7 @@ fn without_a_rule_there_is_nothing_to_follow() {
     let cases = [
         (Some("creation_rules:\n  - path_regex: other\n    age: x\n"), "no creation rule"),
         (Some("stores: {}\n"), "has no creation_rules"),
-        (Some("creation_rules:\n  - pgp: AB12\n"), "names a PGP key"),
+        (Some("creation_rules:\n  - pgp: AB12\n"), "here is a PGP key"),
         (None, "there is no .sops.yaml here or above"),
     ];
     for (config, expected) in cases {

@@ -186,7 +186,7 @@ impl Run<'_> {
         match compare(&file.document.metadata, rule).map_err(in_rule)? {
             None => Ok(Compared::UpToDate(file.path)),
             Some(change) => {
-                let groups = new_file::key_groups(rule, Some(self.config.path.clone())).map_err(in_rule)?;
+                let groups = new_file::key_groups(rule).map_err(in_rule)?;
                 Ok(Compared::Differs(Box::new(Pending { file, change, groups })))
             }
         }
