@@ -110,7 +110,7 @@ pub fn has_tokens(text: &[u8]) -> bool {
             Some(comment) => comment,
             None => line.iter().position(|byte| *byte == b'=').map_or(&[][..], |equals| &line[equals + 1..]),
         };
-        value.starts_with(b"ENC[AES256_GCM,data:")
+        value.starts_with(b"ENC[AES256_GCM,")
     })
 }
 
