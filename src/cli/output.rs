@@ -1,7 +1,8 @@
 //! The only printer: results to stdout, everything else to stderr.
 //!
 //! Its rules: what goes to a terminal is escaped, so that a name or a value from somebody else's file cannot drive it; what goes into
-//! a pipe is raw. Writing never panics: after a hang-up there is nobody to tell, and clean-up must go on.
+//! a pipe is raw. What is said on stderr is bounded, and each thing said begins a line; a line break in it, perhaps of a path, begins
+//! none that could pass for another thing said. Writing never panics: after a hang-up there is nobody to tell, and clean-up must go on.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -106,12 +107,12 @@ impl Output {
     }
 
     fn stderr(&self, label: &str, text: &dyn Display) {
-        let text = text.to_string();
+        let text = shortened(text.to_string());
         let text = match self.stderr_is_terminal {
             true => terminal::escape_for_terminal(&text),
             false => text.as_str().into(),
         };
-        let _ = writeln!(io::stderr(), "dotsops: {label}: {}", text.trim_end_matches('\n'));
+        let _ = writeln!(io::stderr(), "dotsops: {label}: {}", text.trim_end_matches('\n').replace('\n', "\n  "));
     }
 
     /// Past std's own buffer, which would keep a copy of what was written.
@@ -128,5 +129,29 @@ impl Output {
             }
         }
         Ok(())
+    }
+}
+
+/// How much is said about one thing, in bytes. A name may have as many as a file.
+const LONGEST: usize = 8 << 10;
+
+fn shortened(text: String) -> String {
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let (start, end) = (text.floor_char_boundary(LONGEST / 2), text.ceil_char_boundary(text.len() - LONGEST / 2));
+    format!("{} … ({} bytes left out) … {}", &text[..start], end - start, &text[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_bounded_and_ends_with_a_whole_character() {
+        assert_eq!(shortened("short".to_owned()), "short");
+        let long = shortened(format!("a{}", "é".repeat(LONGEST)));
+        assert!(long.len() < LONGEST + 40, "{}", long.len());
+        assert!(long.starts_with("aé") && long.contains("é … (8194 bytes left out) … é"), "{}", long.len());
     }
 }

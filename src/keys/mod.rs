@@ -225,7 +225,12 @@ pub enum UnwrapError {
     PayloadLength,
 }
 
-/// `recipient` as it may be shown: a private key that somebody put in a public place is not repeated.
+/// `recipient` as it may be shown: a private key that somebody put in a public place is not repeated, nor is what would begin lines of
+/// its own or drive a terminal.
 pub(crate) fn shown(recipient: &str) -> &str {
-    if age::recipient::looks_private(recipient) { "(a private key)" } else { recipient }
+    match recipient {
+        private if age::recipient::looks_private(private) => "(a private key)",
+        odd if odd.contains(char::is_control) => "(no recipient: it has control characters)",
+        recipient => recipient,
+    }
 }
