@@ -168,29 +168,44 @@ impl Failure {
 
     fn file(error: &FileError) -> Self {
         match error {
-            FileError::Read { source, .. } => {
-                let code = match source {
-                    ReadError::TooLarge { .. } | ReadError::NotRegular => ExitCode::Malformed,
-                    _ => ExitCode::World,
-                };
-                Self::of(code, error)
-            }
+            FileError::Read { path, source } => match source {
+                ReadError::TooLarge { .. } => Self::of(ExitCode::Malformed, error).hint(TOO_LARGE),
+                ReadError::NotRegular => Self::of(ExitCode::Malformed, error)
+                    .hint("folders, pipes and devices are never read; `dotsops decrypt` takes a file on standard input"),
+                ReadError::NotFound if path.is_symlink() => Self::of(ExitCode::World, error)
+                    .hint(format!("it is a link to what is not there: `readlink {}` says where it leads", shell_word(path))),
+                ReadError::Io(_) => {
+                    Self::of(ExitCode::World, error).hint(format!("`ls -l {}` says what it is", shell_word(path)))
+                }
+                _ => Self::of(ExitCode::World, error),
+            },
             FileError::Parse { path, source: ParseError::MergeConflict { .. } } => Self::of(ExitCode::Malformed, error)
                 .hint(format!("resolve it with git (`git checkout --ours {0}` or `--theirs {0}`)", path.display())),
             FileError::CutShort { path } => Self::of(ExitCode::Malformed, error)
                 .because("its values are encrypted, but the `sops_…` lines that hold its key are not there")
-                .hint(format!("the last good version is in git: `git log -p {0}`, `git checkout -- {0}`", shell_word(path))),
-            FileError::Parse { .. } | FileError::Syntax { .. } => Self::of(ExitCode::Malformed, error),
+                .hint(last_good(path)),
+            FileError::Parse { path, source } => {
+                let failure = Self::of(ExitCode::Malformed, error);
+                match source {
+                    ParseError::TooLarge | ParseError::TooManyEntries { .. } => failure.hint(TOO_LARGE),
+                    ParseError::Metadata { .. } => failure.hint(metadata_changed(path)),
+                    ParseError::StrayCarriageReturn { .. } => {
+                        failure.hint(format!("give all its lines the same line end; {}", last_good(path)))
+                    }
+                    _ => failure.hint(format!("correct that line; {}", last_good(path))),
+                }
+            }
+            FileError::Syntax { .. } => Self::of(ExitCode::Malformed, error).hint("use sops for this file"),
             FileError::NotADocument { path, source: NotADocument::Plaintext } => {
                 Self::of(ExitCode::Malformed, error).hint(format!("`dotsops encrypt -i {}` encrypts it", path.display()))
             }
-            FileError::NotADocument { source: NotADocument::Metadata(source), .. } => {
+            FileError::NotADocument { path, source: NotADocument::Metadata(source) } => {
                 let failure = Self::of(ExitCode::Malformed, error);
                 match source {
                     MetadataError::Pattern { .. } => {
                         failure.hint("a pattern that cannot be used would mean that nothing is encrypted")
                     }
-                    _ => failure.hint("the last good version is in git"),
+                    _ => failure.hint(metadata_changed(path)),
                 }
             }
         }
@@ -283,6 +298,19 @@ fn causes(first: Option<&dyn Error>) -> Option<String> {
         next = error.source();
     }
     (!causes.is_empty()).then(|| causes.join(": "))
+}
+
+/// What to do about a file that no one file of secrets can be.
+const TOO_LARGE: &str = "no file of secrets is that large: look at what it is, or split it into several files";
+
+/// How to get back what a file was.
+fn last_good(path: &Path) -> String {
+    format!("the last good version is in git: `git log -p {0}`, `git checkout -- {0}`", shell_word(path))
+}
+
+/// What to do about metadata that nobody can have written so.
+fn metadata_changed(path: &Path) -> String {
+    format!("its metadata, the `sops_…` lines, were changed by something; {}", last_good(path))
 }
 
 /// The beginning of a long public key.

@@ -32,12 +32,14 @@ impl Failure {
             }
             LockError::Io(source) if source.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
                 Self::new(ExitCode::Refused, format!("{shown} is a link to a file that does not exist"))
+                    .hint(format!("`readlink {}` says where it leads", shell_word(path)))
             }
             LockError::Io(source) if source.kind() == io::ErrorKind::NotFound => {
                 Self::new(ExitCode::World, format!("the folder of {shown} does not exist")).hint("make it first with mkdir")
             }
             error => Self::new(ExitCode::World, format!("{shown} cannot be locked against a second edit"))
-                .because(causes(error.source()).unwrap_or_default()),
+                .because(causes(error.source()).unwrap_or_default())
+                .hint(format!("`ls -l {}` says what it is", shell_word(path))),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ExitCode, Failure, chain, counted, listed, shell_word, short, short_only_ssh};
+use super::{ExitCode, Failure, chain, counted, last_good, listed, metadata_changed, shell_word, short, short_only_ssh};
 use crate::cli::people::People;
 use crate::document::{DecryptError, OpenError};
 use crate::keys::age::identity::IdentityProblem;
@@ -11,6 +11,9 @@ use crate::keys::command::CommandError;
 use crate::keys::group::{GroupOutcome, KeyFailure, Outcome, UnlockError};
 use crate::keys::keyring::{IdentityFailure, Keyring};
 use crate::keys::{Kind, UnwrapError};
+
+/// U+FEFF in UTF-8. Before the first name it becomes a part of it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Failure {
     /// A file that stays shut.
@@ -27,24 +30,30 @@ impl Failure {
             DecryptError::Metadata(_) => ExitCode::Malformed,
             _ => ExitCode::NotAuthentic,
         };
-        Self::new(code, what).because(error).hint(format!(
-            "the last good version is in git: `git log -p {0}`, `git checkout -- {0}`; change values only with `dotsops edit`",
-            shell_word(path)
-        ))
+        let failure = Self::new(code, what).because(error);
+        match error {
+            DecryptError::NotEncrypted { key } | DecryptError::NotAuthentic { key }
+                if key.as_bytes().starts_with(BYTE_ORDER_MARK) =>
+            {
+                failure.hint("the file begins with a byte order mark, which some editors put there unasked: save it without one")
+            }
+            _ => failure.hint(format!("{}; change values only with `dotsops edit`", last_good(path))),
+        }
     }
 
     pub(super) fn locked(path: &Path, what: String, error: &UnlockError, keyring: &Keyring) -> Self {
-        const CHANGED: &str = "the file's metadata was changed; the last good version is in git";
         let (keys, identities) = match error {
             UnlockError::Locked { keys, identities } => (keys, identities),
             UnlockError::GroupsLocked { groups, needed, identities } => {
-                return Self::groups_locked(what, groups, *needed, identities, keyring);
+                return Self::groups_locked(path, what, groups, *needed, identities, keyring);
             }
-            UnlockError::Shares(_) => return Self::new(ExitCode::NotAuthentic, what).because(chain(error)).hint(CHANGED),
-            error => return Self::new(ExitCode::Malformed, what).because(error).hint(CHANGED),
+            UnlockError::Shares(_) => {
+                return Self::new(ExitCode::NotAuthentic, what).because(chain(error)).hint(metadata_changed(path));
+            }
+            error => return Self::new(ExitCode::Malformed, what).because(error).hint(metadata_changed(path)),
         };
         if let Some(key) = keys.iter().find(|key| key.is_damage()) {
-            return Self::damaged_key(what, key);
+            return Self::damaged_key(path, what, key);
         }
         let people = People::nearby();
         let recipients: Vec<String> = keys
@@ -80,6 +89,7 @@ impl Failure {
 
     /// Too few groups of several opened: says which, and who is in the others.
     pub(super) fn groups_locked(
+        path: &Path,
         what: String,
         groups: &[GroupOutcome],
         needed: usize,
@@ -95,7 +105,7 @@ impl Failure {
             }
         }
         if let Some(key) = locked.iter().flat_map(|(.., keys)| keys.iter()).find(|key| key.is_damage()) {
-            return Self::damaged_key(what, key);
+            return Self::damaged_key(path, what, key);
         }
         let people = People::nearby();
         let needs = |(at, keys, _): &(usize, &Vec<(Kind, String)>, _)| {
@@ -121,10 +131,10 @@ impl Failure {
         ))
     }
 
-    pub(super) fn damaged_key(what: String, key: &KeyFailure) -> Self {
+    pub(super) fn damaged_key(path: &Path, what: String, key: &KeyFailure) -> Self {
         Self::new(ExitCode::NotAuthentic, what)
             .because(format!("the data key wrapped for {}: {}", short(&key.recipient), key.why))
-            .hint("the file's metadata was changed; the last good version is in git")
+            .hint(metadata_changed(path))
     }
 }
 
