@@ -16,6 +16,7 @@ pub mod exec_peers;
 pub mod exec_values;
 pub mod filestatus;
 pub mod help;
+pub mod hostile;
 pub mod hygiene;
 pub mod identities;
 pub mod init;

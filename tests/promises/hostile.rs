@@ -1,0 +1,13 @@
+//! Files from people who hold no key, and files that something broke: what every verb makes of each of them.
+//!
+//! One row is one finding, one verb is one cell. Whatever is refused: the exit code is the table's, the message names the file and what
+//! to do next in at most three short lines and holds no value, nothing is printed or run, and the file is the same down to its inode and
+//! the time of its last change, with nothing left beside it.
+
+mod content;
+mod limits;
+mod no_file;
+mod sealed;
+mod table;
+mod terminal;
+mod truncated;
