@@ -3,7 +3,7 @@
 //! Knows nothing of what is in it. Its one invariant: up to the rename the target is untouched and after it complete; at no time is
 //! it missing, cut short or half of each. It is longer than most files here for the sake of its tests.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -11,13 +11,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, linkat, open, openat, renameat, unlinkat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open, openat};
 use rustix::io::Errno;
 
 use super::attributes::keep_attributes;
 use super::file_lock::resolve;
-use super::private_file::{create_private, random_hexadecimal};
 use super::regular_file::{FileBytes, LARGEST_FILE, ReadError, read_whole, refused};
+use super::temporary::{Made, Temporary, remove_leftovers};
 use crate::secret::SecretBytes;
 
 /// What the target must be at the moment it is replaced.
@@ -187,10 +187,19 @@ impl Replacement<'_> {
         let directory = open(parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let name = CString::new(name.as_bytes()).map_err(io::Error::from)?;
 
-        let old = open_old(&directory, &name)?;
+        remove_leftovers(&directory, &name);
+        if !self.place(&directory, &name, Made::Unnamed)? {
+            self.place(&directory, &name, Made::Named)?;
+        }
+        sync_directory(&directory)
+    }
+
+    /// Puts a new file in the target's place; `false` if that cannot be done with one that is `made` without a name.
+    fn place(&self, directory: &OwnedFd, name: &CString, made: Made) -> Result<bool, ReplaceError> {
+        let old = open_old(directory, name)?;
         self.check(old.as_ref().map(|(_, metadata)| metadata))?;
 
-        let mut new = Temporary::create(&directory, &name, self.private || old.is_some())?;
+        let Some(mut new) = Temporary::create(directory, name, self.private || old.is_some(), made)? else { return Ok(false) };
         reserve(&new.file, self.bytes.len() as u64)?;
         new.file.write_all(self.bytes)?;
         if let Some((old, metadata)) = &old {
@@ -199,16 +208,15 @@ impl Replacement<'_> {
         sync(&new.file)?;
 
         if let Expected::Bytes(base) = self.expected {
-            let (file, metadata) = open_old(&directory, &name)?.ok_or(ReplaceError::Gone)?;
+            let (file, metadata) = open_old(directory, name)?.ok_or(ReplaceError::Gone)?;
             if !read_whole(&file, &metadata, LARGEST_FILE)?.ct_eq(base) {
                 return Err(ReplaceError::Changed);
             }
         }
         match old {
-            Some(_) => new.rename_over(&name)?,
-            None => new.rename_to_new(&name)?,
+            Some(_) => new.replace_target(),
+            None => new.become_target(),
         }
-        sync_directory(&directory)
     }
 
     fn check(&self, old: Option<&Metadata>) -> Result<(), ReplaceError> {
@@ -231,87 +239,6 @@ impl Replacement<'_> {
         }
         Ok(())
     }
-}
-
-/// A new file beside the target, removed on drop unless it took the target's place.
-struct Temporary<'a> {
-    directory: &'a OwnedFd,
-    name: CString,
-    file: File,
-    placed: bool,
-}
-
-impl<'a> Temporary<'a> {
-    /// Makes `.NAME.dotsops-RANDOM`. If it is not `private`, the umask decides its mode; what replaces a file gets that one's later.
-    fn create(directory: &'a OwnedFd, target: &CString, private: bool) -> Result<Self, ReplaceError> {
-        let mut name = temporary_prefix(target.as_bytes());
-        name.extend_from_slice(random_hexadecimal::<8>()?.as_bytes());
-        let name = CString::new(name).map_err(io::Error::from)?;
-        let file = if private {
-            create_private(directory, &name)
-        } else {
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            openat(directory, &name, flags, Mode::from_raw_mode(0o666)).map_err(io::Error::from)
-        };
-        match file {
-            Ok(file) => Ok(Self { directory, name, file: File::from(file), placed: false }),
-            Err(error) => match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Err(ReplaceError::DirectoryNotWritable(error))
-                }
-                _ => Err(ReplaceError::Io(error)),
-            },
-        }
-    }
-
-    fn rename_over(&mut self, target: &CString) -> Result<(), ReplaceError> {
-        renameat(self.directory, &self.name, self.directory, target).map_err(|error| match error {
-            Errno::BUSY => ReplaceError::MountPoint,
-            Errno::ISDIR => ReplaceError::NotRegular,
-            // In a directory with the sticky bit only the owner may replace a file.
-            Errno::PERM | Errno::ACCESS => ReplaceError::DirectoryNotWritable(error.into()),
-            other => other.into(),
-        })?;
-        self.placed = true;
-        Ok(())
-    }
-
-    /// Gives it the target's name only if nothing has that name.
-    fn rename_to_new(&mut self, target: &CString) -> Result<(), ReplaceError> {
-        match rename_exclusively(self.directory, &self.name, target) {
-            Ok(()) => {
-                self.placed = true;
-                Ok(())
-            }
-            Err(Errno::EXIST) => Err(ReplaceError::Exists),
-            // A file system without exclusive rename: a link is exclusive too, and the temporary name goes on drop.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                linkat(self.directory, &self.name, self.directory, target, AtFlags::empty()).map_err(|error| match error {
-                    Errno::EXIST => ReplaceError::Exists,
-                    other => other.into(),
-                })
-            }
-            Err(other) => Err(other.into()),
-        }
-    }
-}
-
-impl Drop for Temporary<'_> {
-    fn drop(&mut self) {
-        if !self.placed {
-            let _ = unlinkat(self.directory, &self.name, AtFlags::empty());
-        }
-    }
-}
-
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-fn rename_exclusively(directory: &OwnedFd, from: &CString, to: &CString) -> Result<(), Errno> {
-    rustix::fs::renameat_with(directory, from, directory, to, rustix::fs::RenameFlags::NOREPLACE)
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn rename_exclusively(_directory: &OwnedFd, _from: &CString, _to: &CString) -> Result<(), Errno> {
-    Err(Errno::NOSYS)
 }
 
 fn open_old(directory: &OwnedFd, name: &CString) -> Result<Option<(File, Metadata)>, ReplaceError> {
@@ -348,29 +275,20 @@ fn sync(file: &File) -> Result<(), ReplaceError> {
 }
 
 fn sync_directory(directory: &OwnedFd) -> Result<(), ReplaceError> {
-    match rustix::fs::fsync(directory) {
-        // Some network file systems cannot sync a directory.
-        Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
-        Err(error) => Err(ReplaceError::NotDurable(error.into())),
-    }
-}
-
-/// What the names of the temporary files of `target` begin with; 16 hexadecimal digits follow.
-fn temporary_prefix(target: &[u8]) -> Vec<u8> {
-    // The longest name most file systems allow is 255 bytes.
-    let kept = target.len().min(255 - ".".len() - ".dotsops-".len() - 16);
-    [b".", &target[..kept], b".dotsops-"].concat()
-}
-
-/// Whether `name` is a file that [`replace`] left beside `target` when it was killed; it never became the target.
-pub fn is_leftover(name: &OsStr, target: &OsStr) -> bool {
-    name.as_bytes()
-        .strip_prefix(temporary_prefix(target.as_bytes()).as_slice())
-        .is_some_and(|random| random.len() == 16 && random.iter().all(u8::is_ascii_hexdigit))
+    let sync = || -> io::Result<()> {
+        match rustix::fs::fsync(directory) {
+            // Some network file systems cannot sync a directory.
+            Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    };
+    sync().map_err(ReplaceError::NotDurable)?;
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
@@ -435,12 +353,6 @@ mod tests {
         let other = folder.path().join("b.env");
         write_private(&other, &SecretBytes::copy_of(b"secret"), ReadOnly::Refuse).unwrap();
         assert_eq!(fs::metadata(&other).unwrap().mode() & 0o7777, 0o600);
-        assert_eq!(names(folder.path()), ["a.env", "b.env"]);
-
-        let directory = open(folder.path(), OFlags::RDONLY, Mode::empty()).unwrap();
-        let mut new = Temporary::create(&directory, &c"a.env".into(), true).unwrap();
-        assert!(matches!(new.rename_to_new(&c"a.env".into()), Err(ReplaceError::Exists)));
-        drop(new);
         assert_eq!(names(folder.path()), ["a.env", "b.env"]);
     }
 
@@ -550,19 +462,5 @@ mod tests {
         replace(&target, b"new", Expected::Absent, ReadOnly::Refuse).unwrap();
         replace(&target, b"newer", Expected::Bytes(b"new"), ReadOnly::Refuse).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"newer");
-    }
-
-    #[test]
-    fn leftovers_are_known_by_their_name() {
-        let is = |name: &str| is_leftover(OsStr::new(name), OsStr::new("prod.env"));
-        assert!(is(".prod.env.dotsops-0123456789abcdef"));
-        for other in [
-            ".prod.env.dotsops-0123456789abcde",
-            "prod.env",
-            ".prod.env.dotsops-0123456789abcdeg",
-            ".x.env.dotsops-0123456789abcdef",
-        ] {
-            assert!(!is(other), "{other}");
-        }
     }
 }
