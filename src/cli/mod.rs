@@ -191,15 +191,18 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
     let line = match parsed {
         Ok(line) => line,
         Err(error) => {
+            let output = Output::new(false);
             // Help and version are results, everything else is a mistake on the command line.
-            if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            if !error.use_stderr() {
+                return output.help(&error).map_or_else(|error| end_by(&error.into(), &output), |()| ExitCode::Done);
+            }
+            if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
                 let _ = error.print();
-                return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+                return ExitCode::Usage;
             }
             let failure = usage::failure(&error, &arguments);
             let failure = if is_exec(&arguments) { failure.before_exec() } else { failure };
-            Output::new(false).failure(&failure);
-            return failure.code;
+            return end_by(&failure, &output);
         }
     };
     let named_config = line.config.or_else(|| environment.var("SOPS_CONFIG").map(PathBuf::from));
@@ -225,13 +228,15 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         Command::Completions(arguments) => commands::completions::run(arguments, &surroundings),
         Command::Man(arguments) => commands::man::run(arguments, &surroundings),
     };
-    outcome.unwrap_or_else(|failure| {
-        if failure.reader_gone {
-            signals::die_by_broken_pipe();
-        }
-        surroundings.output.failure(&failure);
-        failure.code
-    })
+    outcome.unwrap_or_else(|failure| end_by(&failure, &surroundings.output))
+}
+
+fn end_by(failure: &Failure, output: &Output) -> ExitCode {
+    if failure.reader_gone {
+        signals::die_by_broken_pipe();
+    }
+    output.failure(failure);
+    failure.code
 }
 
 /// The definition of the command line, for man pages.

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use super::failure::Failure;
 use crate::secret::SecretBytes;
-use crate::sys::terminal;
+use crate::sys::{standard_output, terminal};
 
 /// How much is said, and where.
 pub struct Output {
@@ -115,21 +115,36 @@ impl Output {
         let _ = writeln!(io::stderr(), "dotsops: {label}: {}", text.trim_end_matches('\n').replace('\n', "\n  "));
     }
 
+    /// What clap says: a help text, or the version.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn help(&self, help: &clap::Error) -> io::Result<()> {
+        check_stdout()?;
+        help.print().map_err(not_written)
+    }
+
     /// Past std's own buffer, which would keep a copy of what was written.
     fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
+        check_stdout()?;
         io::stdout().flush()?;
         while !bytes.is_empty() {
             match rustix::io::write(rustix::stdio::stdout(), bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => {
-                    let error = io::Error::from(error);
-                    return Err(io::Error::new(error.kind(), format!("standard output cannot be written: {error}")));
-                }
+                Err(error) => return Err(not_written(error.into())),
             }
         }
         Ok(())
     }
+}
+
+fn check_stdout() -> io::Result<()> {
+    if standard_output::was_closed() { Err(not_written(rustix::io::Errno::BADF.into())) } else { Ok(()) }
+}
+
+fn not_written(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("standard output cannot be written: {error}"))
 }
 
 /// How much is said about one thing, in bytes. A name may have as many as a file.

@@ -22,6 +22,7 @@ pub mod process;
 pub mod regular_file;
 pub mod scratch;
 pub mod signals;
+pub mod standard_output;
 mod temporary;
 pub mod terminal;
 mod wipe;
