@@ -166,6 +166,11 @@ impl Failure {
         }
     }
 
+    /// A file that could not be written.
+    pub fn not_written(path: &Path, error: ReplaceError) -> Self {
+        Self { error: format!("nothing was written to {}", path.display()), ..error.into() }
+    }
+
     fn file(error: &FileError) -> Self {
         match error {
             FileError::Read { path, source } => match source {

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::change::Durability;
 use super::file::{FileError, OpenedFile};
 use crate::document::{DecryptError, EncryptedDocument, NotADocument, OpenError};
 use crate::format::{EmitError, Format, ParseError};
@@ -123,10 +124,13 @@ impl Rewrapped {
     ///
     /// # Errors
     /// [`SaveError`]; the file is as it was.
-    pub fn save(&self, state: Option<&Path>) -> Result<(), SaveError> {
+    pub fn save(&self, state: Option<&Path>) -> Result<Durability, SaveError> {
         let _lock = state.map(|state| FileLock::acquire(state, &self.path)).transpose()?;
         let expected = Expected::Bytes(self.base.expose());
-        Ok(atomic_write::replace(&self.path, self.bytes.expose(), expected, ReadOnly::Refuse)?)
+        match atomic_write::replace(&self.path, self.bytes.expose(), expected, ReadOnly::Refuse) {
+            Err(ReplaceError::NotDurable(_)) => Ok(Durability::NotConfirmed),
+            replaced => Ok(replaced.map(|()| Durability::Durable)?),
+        }
     }
 }
 

@@ -78,7 +78,7 @@ impl Opened<'_> {
         match saved.map_err(|error| Failure::change(&self.path, error, UNCHANGED, &self.keyring))? {
             Durability::Durable => {}
             Durability::NotConfirmed => {
-                self.surroundings.output.warning("the system did not confirm that the file would survive a power cut now");
+                self.surroundings.output.warning(super::NOT_DURABLE);
             }
         }
         Ok(true)

@@ -76,12 +76,14 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
             if !arguments.force {
                 super::refuse_to_replace_encrypted(output)?;
             }
-            atomic_write::write_private(output, &plaintext, ReadOnly::Refuse)?;
+            super::written(output, atomic_write::write_private(output, &plaintext, ReadOnly::Refuse), surroundings)?;
             warn_of_readers(output, surroundings);
         }
         (None, true) => {
+            let expected = Expected::Bytes(original.expose());
+            let result = atomic_write::replace(&path, plaintext.expose(), expected, ReadOnly::Refuse);
+            super::written(&path, result, surroundings)?;
             surroundings.output.warning(format_args!("{} now holds its values in clear", path.display()));
-            atomic_write::replace(&path, plaintext.expose(), Expected::Bytes(original.expose()), ReadOnly::Refuse)?;
         }
         (None, false) => surroundings.output.secret(&plaintext)?,
     }

@@ -117,9 +117,13 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     let encrypted = encrypt::encrypt(&prepared.tree, metadata, format, &keyring, surroundings.now())?;
     match (&arguments.output, arguments.in_place) {
-        (Some(path), _) => atomic_write::replace(path, encrypted.expose(), Expected::Whatever, ReadOnly::Refuse)?,
+        (Some(path), _) => {
+            let result = atomic_write::replace(path, encrypted.expose(), Expected::Whatever, ReadOnly::Refuse);
+            super::written(path, result, surroundings)?;
+        }
         (None, true) => {
-            atomic_write::replace(&shown, encrypted.expose(), Expected::Bytes(bytes.expose()), ReadOnly::Refuse)?;
+            let expected = Expected::Bytes(bytes.expose());
+            super::written(&shown, atomic_write::replace(&shown, encrypted.expose(), expected, ReadOnly::Refuse), surroundings)?;
             if shown.file_name().is_some_and(|name| name == ".env") {
                 let proposed = encrypt::proposed_name(&shown);
                 output.warning(format_args!(
@@ -152,7 +156,8 @@ fn already_encrypted(
                     if !arguments.force && !is_copy {
                         super::refuse_to_replace_encrypted(path)?;
                     }
-                    atomic_write::replace(path, bytes.expose(), Expected::Whatever, ReadOnly::Refuse)?;
+                    let result = atomic_write::replace(path, bytes.expose(), Expected::Whatever, ReadOnly::Refuse);
+                    super::written(path, result, surroundings)?;
                 }
                 None if arguments.in_place => {}
                 None => surroundings.output.secret(bytes)?,

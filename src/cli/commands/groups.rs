@@ -12,6 +12,7 @@ use crate::cli::people::People;
 use crate::keys::group::{KeyGroup, is_for, needed};
 use crate::keys::keyring::Keyring;
 use crate::keys::{Kind, new_master_key};
+use crate::ops::change::Durability;
 use crate::ops::file;
 use crate::ops::new_file::NewFileError;
 use crate::ops::rewrap::{EncryptedFile, Unlocked};
@@ -197,7 +198,10 @@ fn finish(
         output.secret(&new.bytes)?;
         return Ok(ExitCode::Done);
     }
-    new.save(surroundings.environment.state_folder().as_deref()).map_err(|error| Failure::save(&path, error))?;
+    let saved = new.save(surroundings.environment.state_folder().as_deref()).map_err(|error| Failure::save(&path, error))?;
+    if saved == Durability::NotConfirmed {
+        output.warning(super::NOT_DURABLE);
+    }
     output.note(format_args!("{}: {} of {} needed from now on", path.display(), needed(threshold, count), counted(count)));
     Ok(ExitCode::Done)
 }

@@ -97,6 +97,6 @@ pub fn create(
     };
     match atomic_write::write_new_private(path, &bytes) {
         Err(ReplaceError::Exists) => Err(Failure::key_file_exists(path)),
-        result => Ok(result.map(|()| identity.recipient)?),
+        result => super::written(path, result, surroundings).map(|()| identity.recipient),
     }
 }

@@ -32,6 +32,7 @@ use crate::keys::group::KeyGroup;
 use crate::keys::quantum::weak_links;
 use crate::ops::file::{MAX_FILE, default_file, read_bytes};
 use crate::secret::SecretBytes;
+use crate::sys::atomic_write::ReplaceError;
 use crate::sys::terminal;
 
 /// The file that is meant if none is named on the command line.
@@ -44,6 +45,21 @@ fn file_or_default(named: Option<PathBuf>, surroundings: &Surroundings) -> Resul
     // Shown as short as it was meant: relative where that is possible.
     Ok(found.strip_prefix(&here).map(PathBuf::from).unwrap_or(found))
 }
+
+/// What became of the file `path` that was to be written.
+fn written(path: &Path, result: Result<(), ReplaceError>, surroundings: &Surroundings) -> Result<(), Failure> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(ReplaceError::NotDurable(_)) => {
+            surroundings.output.warning(NOT_DURABLE);
+            Ok(())
+        }
+        Err(error) => Err(Failure::not_written(path, error)),
+    }
+}
+
+/// What is said of a file that is written, and may be gone after a power cut.
+const NOT_DURABLE: &str = "the system did not confirm that the file would survive a power cut now";
 
 /// Whether standard input is meant: `-`, or no file named and something piped in.
 fn means_stdin(file: Option<&Path>, in_place: bool) -> bool {

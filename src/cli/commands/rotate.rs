@@ -97,7 +97,8 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
                     output.secret(&rotated.bytes)?;
                 } else {
                     super::refuse_to_replace_encrypted(target)?;
-                    atomic_write::replace(target, rotated.bytes.expose(), Expected::Whatever, ReadOnly::Refuse)?;
+                    let result = atomic_write::replace(target, rotated.bytes.expose(), Expected::Whatever, ReadOnly::Refuse);
+                    super::written(target, result, surroundings)?;
                 }
             }
         }
@@ -119,7 +120,7 @@ fn replace_all(prepared: &[(PathBuf, Rotated, FileLock)], keyring: &Keyring, sur
         match rotated.replace(path).map_err(|error| Failure::change(path, error, &kept, keyring))? {
             Durability::Durable => {}
             Durability::NotConfirmed => {
-                surroundings.output.warning("the system did not confirm that the file would survive a power cut now");
+                surroundings.output.warning(super::NOT_DURABLE);
             }
         }
         surroundings.output.note(format_args!("{shown} has a new data key, and every value a new ciphertext"));

@@ -11,6 +11,7 @@ use crate::config::{Config, Search};
 use crate::format::{Syntax, detect};
 use crate::keys::group::{KeyGroup, is_for};
 use crate::keys::keyring::Keyring;
+use crate::ops::change::Durability;
 use crate::ops::file::{self, OpenedFile};
 use crate::ops::git::Repository;
 use crate::ops::new_file;
@@ -118,7 +119,9 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let prepared = run.each("made", pending, |run, file| run.prepare(file));
     let state = surroundings.environment.state_folder();
     let replaced = run.each("replaced", prepared, |run, file| {
-        file.save(state.as_deref()).map_err(|error| Failure::save(&file.path, error))?;
+        if file.save(state.as_deref()).map_err(|error| Failure::save(&file.path, error))? == Durability::NotConfirmed {
+            run.surroundings.output.warning(super::NOT_DURABLE);
+        }
         Ok(run.surroundings.output.line(&format!("{}: updated", file.path.display()))?)
     });
     if somebody_goes && !replaced.is_empty() {

@@ -9,7 +9,6 @@ use crate::keys::WrapError;
 use crate::keys::age::recipient::RecipientError;
 use crate::ops::new_file::NewFileError;
 use crate::ops::rewrap::{RewrapError, SaveError};
-use crate::sys::atomic_write::ReplaceError;
 use crate::sys::regular_file::ReadError;
 use crate::yaml::{YamlError, YamlProblem};
 
@@ -132,7 +131,6 @@ impl Failure {
     pub fn save(path: &Path, error: SaveError) -> Self {
         match error {
             SaveError::Lock(error) => Self::lock(path, &error),
-            SaveError::Replace(error @ ReplaceError::NotDurable(_)) => Self::of(ExitCode::World, &error).about(path),
             SaveError::Replace(error) => Self { error: format!("{} is not replaced", path.display()), ..error.into() },
         }
     }
