@@ -4,10 +4,12 @@
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::exec_pty::{DEADLINE, without_terminal};
 use crate::support::peers;
@@ -30,6 +32,7 @@ impl Waiting {
     /// Starts `command`, whose editor says that it runs and waits until it may end.
     pub(super) fn start(sandbox: &Sandbox, command: &mut Command) -> Self {
         let (up, go) = (sandbox.root().join("tmp/up"), sandbox.root().join("tmp/go"));
+        let _ = (fs::remove_file(&up), fs::remove_file(&go));
         let script = format!("#!/bin/sh\n: > {}\nwhile [ ! -e {} ]; do sleep 0.05; done\n", up.display(), go.display());
         let editor = sandbox.write("editor", script);
         fs::set_permissions(&editor, Permissions::from_mode(0o755)).unwrap();
@@ -56,6 +59,23 @@ impl Waiting {
 
     fn proc(&self, name: &str) -> PathBuf {
         Path::new("/proc").join(self.child.id().to_string()).join(name)
+    }
+
+    /// Ends it by `signal`, however often that takes: Rust's own handler takes the first SIGSEGV for an overflow of the stack.
+    pub(super) fn kill(mut self, signal: Signal) {
+        let process = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < DEADLINE, "{signal:?} does not end it");
+            kill_process(process, signal).unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        // The editor would go on for ever if nobody told it.
+        fs::write(&self.go, "").unwrap();
+        assert_eq!(status.signal(), Some(signal.as_raw()));
     }
 
     pub(super) fn end(mut self) {

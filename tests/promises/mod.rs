@@ -7,6 +7,8 @@ pub mod blind;
 pub mod completions;
 pub mod config;
 pub mod config_interchange;
+#[cfg(target_os = "linux")]
+pub mod core_dump;
 pub mod edit;
 pub mod encrypt;
 pub mod examples;
