@@ -49,6 +49,7 @@ fn every_room_is_on_the_map() {
 fn every_test_file_is_run() {
     let mut reached = BTreeSet::new();
     reach(Path::new("tests/main.rs"), Path::new("tests"), &mut reached);
+    reach(Path::new("tests/faults/main.rs"), Path::new("tests/faults"), &mut reached);
     let all: BTreeSet<PathBuf> = rust_files(Path::new("tests")).into_iter().collect();
     assert_none(all.difference(&reached).map(|file| format!("{}: no `mod` line leads to it", file.display())).collect());
 }

@@ -14,6 +14,8 @@ use crate::keys::source::{IdentitySource, Material, Origin};
 use crate::ops::exec::policy::holds_key;
 use crate::secret::{SecretBytes, SecretString};
 use crate::sys::environment::take_secret_variable;
+#[cfg(feature = "faults")]
+use crate::sys::fault;
 
 /// The process's environment, without the keys in it.
 pub struct Environment {
@@ -24,6 +26,8 @@ pub struct Environment {
 impl Environment {
     /// Takes the key variables out. Call it before there are threads.
     pub fn capture() -> Self {
+        #[cfg(feature = "faults")]
+        fault::arm(std::env::var_os(fault::ARMED_BY), std::env::var_os(fault::LOGGED_TO));
         Self { age_key: take_secret_variable(OsStr::new("SOPS_AGE_KEY")) }
     }
 

@@ -14,6 +14,7 @@ use crate::format::{EmitError, Format, Syntax};
 use crate::keys::keyring::Keyring;
 use crate::secret::{SecretBytes, SecretString};
 use crate::sys::atomic_write::{self, Expected, ReadOnly, ReplaceError};
+use crate::sys::fault::fault_point;
 use crate::sys::file_lock::LockError;
 use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
 use crate::tree::Tree;
@@ -70,6 +71,7 @@ impl Original {
         let contents = self.document.encrypt(tree, now)?;
         let bytes = self.format.emit(&contents.tree, contents.metadata.as_ref(), Some(self.bytes.expose()))?;
         encrypt::read_back(&bytes, tree, self.format, self.document.data_key())?;
+        fault_point!(kill ReadBack);
         let expected = match self.is_new {
             true => Expected::Absent,
             false => Expected::Bytes(self.bytes.expose()),

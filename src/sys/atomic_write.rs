@@ -5,7 +5,7 @@
 
 use std::ffi::CString;
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -15,6 +15,7 @@ use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, accessat, open, openat};
 use rustix::io::Errno;
 
 use super::attributes::keep_attributes;
+use super::fault::{fault_point, write_through};
 use super::file_lock::resolve;
 use super::regular_file::{FileBytes, LARGEST_FILE, ReadError, read_whole, refused};
 use super::temporary::{Made, Temporary, remove_leftovers};
@@ -200,12 +201,17 @@ impl Replacement<'_> {
         self.check(old.as_ref().map(|(_, metadata)| metadata))?;
 
         let Some(mut new) = Temporary::create(directory, name, self.private || old.is_some(), made)? else { return Ok(false) };
+        fault_point!(Reserve);
         reserve(&new.file, self.bytes.len() as u64)?;
-        new.file.write_all(self.bytes)?;
+        fault_point!(Reserved);
+        write_through!(HalfWritten, &mut new.file, self.bytes)?;
+        fault_point!(Written);
         if let Some((old, metadata)) = &old {
             keep_attributes(old, metadata, &new.file)?;
         }
+        fault_point!(AttributesKept);
         sync(&new.file)?;
+        fault_point!(Synced);
 
         if let Expected::Bytes(base) = self.expected {
             let (file, metadata) = open_old(directory, name)?.ok_or(ReplaceError::Gone)?;
@@ -213,6 +219,7 @@ impl Replacement<'_> {
                 return Err(ReplaceError::Changed);
             }
         }
+        fault_point!(Compared);
         match old {
             Some(_) => new.replace_target(),
             None => new.become_target(),
@@ -276,6 +283,7 @@ fn sync(file: &File) -> Result<(), ReplaceError> {
 
 fn sync_directory(directory: &OwnedFd) -> Result<(), ReplaceError> {
     let sync = || -> io::Result<()> {
+        fault_point!(Renamed);
         match rustix::fs::fsync(directory) {
             // Some network file systems cannot sync a directory.
             Ok(()) | Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
@@ -283,6 +291,7 @@ fn sync_directory(directory: &OwnedFd) -> Result<(), ReplaceError> {
         }
     };
     sync().map_err(ReplaceError::NotDurable)?;
+    fault_point!(kill DirectorySynced);
     Ok(())
 }
 

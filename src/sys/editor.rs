@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::SIGTTOU;
 
+use super::fault::fault_point;
 use super::signals::{DeathSignals, Disposition};
 
 /// An editor about to be run. It inherits this process's environment, changed as given here.
@@ -59,7 +60,10 @@ pub fn run_editor(editor: &Editor<'_>, signals: &DeathSignals) -> io::Result<Edi
     }
     die_with_us(&mut command);
     // Starting it drops our signal handlers in the editor, so there it has the defaults, or ignores what we were told to ignore.
-    let end = await_end(command.spawn()?, signals, PATIENCE);
+    fault_point!(EditorStart);
+    let child = command.spawn()?;
+    fault_point!(kill EditorStarted);
+    let end = await_end(child, signals, PATIENCE);
     signals.forget_interrupt();
     if !matches!(end, Ok(EditorEnd::Code(_))) {
         terminal.restore();

@@ -14,6 +14,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
+use super::fault::fault_point;
+
 /// The right to write one file, held until it is dropped.
 ///
 /// It is a lock on a file of our own in the state directory, never on the target: after a rename the target's name leads to a new
@@ -30,6 +32,7 @@ impl FileLock {
     /// # Errors
     /// [`LockError::Busy`] if another process holds it, [`LockError::Io`] if `state` or the directory of `target` cannot be used.
     pub fn acquire(state: &Path, target: &Path) -> Result<Self, LockError> {
+        fault_point!(LockTake);
         let locks = state.join("locks");
         create_private_directories(&locks)?;
         let path = locks.join(file_id(target)?);
@@ -43,6 +46,7 @@ impl FileLock {
         // The file stays when the lock is freed: removing it would let two processes lock two files of one name.
         file.set_len(0)?;
         file.write_all(Holder::this_process().to_line().as_bytes())?;
+        fault_point!(LockTaken);
         Ok(Self { _file: file })
     }
 }

@@ -13,6 +13,7 @@ pub mod atomic_write;
 mod attributes;
 pub mod editor;
 pub mod environment;
+pub mod fault;
 pub mod file_lock;
 pub mod hardening;
 pub mod hidden;

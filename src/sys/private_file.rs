@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fchmod, flock, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
+use super::fault::{fault_point, write_through};
 use super::regular_file::{ReadError, read_whole, refused};
 use super::scratch::Scratch;
 use super::wipe::{wipe_contents, wipe_entry};
@@ -44,6 +45,7 @@ impl Session {
     /// # Errors
     /// The system's; nothing is left behind then.
     pub fn create(scratch: &Scratch, file_name: &str) -> io::Result<Self> {
+        fault_point!(SessionMake);
         let name = format!("s-{}", random_hexadecimal::<16>()?);
         let text = CString::new(file_name)?;
         if file_name.is_empty() || file_name.contains('/') || [".", "..", TEMPORARY, "meta", "owner.lock"].contains(&file_name) {
@@ -95,6 +97,7 @@ impl Session {
     /// # Errors
     /// [`ReadBackError`]; nothing is read then, through no link and from no pipe.
     pub fn read_text(&self, limit: u64) -> Result<SecretBytes, ReadBackError> {
+        fault_point!(TextRead);
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = File::from(openat(&self.directory, &self.text, flags, Mode::empty()).map_err(refused)?);
         let metadata = file.metadata()?;
@@ -142,7 +145,7 @@ impl Session {
 
     fn write_new(&self, name: &CStr, bytes: &[u8]) -> io::Result<()> {
         let mut file = File::from(create_private(&self.directory, name)?);
-        file.write_all(bytes).inspect_err(|_| {
+        write_through!(TextHalf, &mut file, bytes).inspect_err(|_| {
             let _ = wipe_entry(self.directory.as_fd(), name);
         })
     }

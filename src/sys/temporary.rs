@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, fchmod, flock,
 use rustix::io::Errno;
 
 use super::atomic_write::ReplaceError;
+use super::fault::fault_point;
 use super::private_file::{create_private, random_hexadecimal};
 
 /// A new file in the target's directory, removed on drop unless it took the target's place.
@@ -73,6 +74,7 @@ impl<'a> Temporary<'a> {
             }
         };
         let name: &CString = self.name.insert(name);
+        fault_point!(Named);
         renameat(self.directory, name, self.directory, self.target).map_err(|error| match error {
             Errno::BUSY => ReplaceError::MountPoint,
             Errno::ISDIR => ReplaceError::NotRegular,
@@ -89,6 +91,7 @@ impl<'a> Temporary<'a> {
         let Some(name) = &self.name else {
             return link(&self.file, self.directory, self.target);
         };
+        fault_point!(Named);
         let exists_or = |error| match error {
             Errno::EXIST => ReplaceError::Exists,
             other => ReplaceError::from(other),
@@ -129,6 +132,7 @@ fn remove_leftover(directory: &OwnedFd, name: &std::ffi::CStr) -> io::Result<()>
     let file = File::from(openat(directory, name, flags, Mode::empty())?);
     // Held until the name is gone, so whoever has just made the file sees that it is lost.
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    fault_point!(LeftoverRemove);
     match file.metadata()?.is_file() {
         true => Ok(unlinkat(directory, name, AtFlags::empty())?),
         false => Ok(()),
@@ -139,6 +143,7 @@ fn remove_leftover(directory: &OwnedFd, name: &std::ffi::CStr) -> io::Result<()>
 #[cfg(target_os = "linux")]
 fn create_unnamed(directory: &OwnedFd, private: bool) -> io::Result<Option<File>> {
     let create = || {
+        fault_point!(NewUnnamed);
         // Its name will come from there.
         rustix::fs::accessat(CWD, c"/proc/self/fd", rustix::fs::Access::EXISTS, AtFlags::empty())?;
         let mode = Mode::from_raw_mode(if private { 0o600 } else { 0o666 });
@@ -166,6 +171,7 @@ fn create_unnamed(_directory: &OwnedFd, _private: bool) -> io::Result<Option<Fil
 
 fn create_named(directory: &OwnedFd, target: &CString, private: bool) -> io::Result<(CString, File)> {
     loop {
+        fault_point!(NewNamed);
         let name = temporary_name(target)?;
         let file = File::from(if private {
             create_private(directory, &name)?
@@ -184,7 +190,10 @@ fn create_named(directory: &OwnedFd, target: &CString, private: bool) -> io::Res
 /// Gives a file without a name the name `name`; `false` if the system gives names to no such file.
 fn link(file: &File, directory: &OwnedFd, name: &CString) -> Result<bool, ReplaceError> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let linked = || -> io::Result<()> { Ok(linkat(CWD, path, directory, name, AtFlags::SYMLINK_FOLLOW)?) };
+    let linked = || -> io::Result<()> {
+        fault_point!(Link);
+        Ok(linkat(CWD, path, directory, name, AtFlags::SYMLINK_FOLLOW)?)
+    };
     match linked() {
         Ok(()) => Ok(true),
         Err(error) => match Errno::from_io_error(&error) {

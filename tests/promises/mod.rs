@@ -17,6 +17,7 @@ pub mod exec_names;
 pub mod exec_peers;
 pub mod exec_values;
 pub mod filestatus;
+pub mod full_disk;
 pub mod help;
 pub mod hostile;
 pub mod hygiene;

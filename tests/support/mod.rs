@@ -14,3 +14,4 @@ pub mod random;
 pub mod sandbox;
 pub mod sops;
 pub mod trace;
+pub mod writing;

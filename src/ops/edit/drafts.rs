@@ -7,6 +7,7 @@ use super::draft;
 use crate::ops::file::MAX_FILE;
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{self, ReadOnly, ReplaceError};
+use crate::sys::fault::fault_point;
 use crate::sys::file_lock::{create_private_directories, file_id};
 use crate::sys::regular_file::{ReadError, read_regular};
 
@@ -63,6 +64,7 @@ impl DraftPlace {
     /// # Errors
     /// The system's.
     pub fn drop_draft(&self) -> io::Result<()> {
+        fault_point!(DraftDrop);
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

@@ -30,6 +30,7 @@ use crate::ops::new_file::NewFileError;
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{ReadOnly, ReplaceError};
 use crate::sys::editor::{Editor as EditorProgram, EditorEnd, run_editor};
+use crate::sys::fault::fault_point;
 use crate::sys::file_lock::FileLock;
 use crate::sys::private_file::{ReadBackError, Session, session_file_name};
 use crate::sys::scratch::Scratch;
@@ -128,9 +129,11 @@ impl Running<'_> {
         let mut session = Session::create(self.request.scratch, &session_file_name(&name, "env"))?;
         let edited = self.edit_until_accepted(&mut session);
         // Whatever came of it, here the plaintext ends, before anything is encrypted or said; but for a session that was left.
+        fault_point!(kill SessionWipe);
         if session.wipe().is_err() {
             self.dialog.tell(Fact::NotWiped(session.path()));
         }
+        fault_point!(kill SessionWiped);
         match edited? {
             Edited::Accepted(checked) => self.save(checked),
             Edited::Unchanged => {
@@ -145,6 +148,7 @@ impl Running<'_> {
     }
 
     fn edit_until_accepted(&mut self, session: &mut Session) -> Result<Edited, EditError> {
+        fault_point!(SessionMade);
         session.write_text(&self.shown)?;
         loop {
             self.check_signals()?;
@@ -152,7 +156,9 @@ impl Running<'_> {
             if is_same_text(&edited, self.base.text.expose().as_bytes()) {
                 return Ok(Edited::Unchanged);
             }
+            fault_point!(kill TextTaken);
             self.keep_draft(&edited, session)?;
+            fault_point!(kill DraftKept);
             self.check_signals()?;
             let base = &self.base;
             let Original { document, format, .. } = &base.original;

@@ -1,0 +1,233 @@
+//! Every command that writes, with every kind of fault at every step it takes. Which steps it takes, an undisturbed run tells.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use dotsops::sys::fault::{ARMED_BY, FaultPoint, LOGGED_TO};
+
+use crate::support::sandbox::{Ended, ended};
+use crate::support::writing::{READERS, Stands, WRITERS, World, Writer, assert_message, assert_shared_folders_clean, reference};
+
+/// From which step to which one a kill leaves an edit's session, with its plaintext, in memory. Nothing else of an edit is ever
+/// in clear anywhere. A guard process that outlives the kill will make this `None`.
+const SESSION_SURVIVES_A_KILL: Option<(FaultPoint, FaultPoint)> = Some((FaultPoint::SessionMade, FaultPoint::SessionWipe));
+
+const SIGKILL: i32 = 128 + 9;
+
+/// A step as it was reached: the how-manieth time, and between which others.
+#[derive(Clone, Copy)]
+struct Step {
+    point: FaultPoint,
+    time: usize,
+    /// A kill here leaves a session.
+    in_session: bool,
+    /// It belongs to the writing of a draft.
+    of_draft: bool,
+}
+
+/// How new files are made.
+#[derive(Clone, Copy, PartialEq)]
+enum Files {
+    /// Without a name where the system can.
+    Unnamed,
+    /// With a temporary name, as where it cannot.
+    Named,
+}
+
+impl Files {
+    /// The faults that make the system one that cannot.
+    fn faults(self) -> Vec<String> {
+        match self {
+            Self::Unnamed => Vec::new(),
+            Self::Named => (1..=8).map(|time| format!("new-unnamed#{time}:eopnotsupp")).collect(),
+        }
+    }
+}
+
+fn run(world: &World, faults: &[String]) -> Ended {
+    let log = world.editing.note("log");
+    ended(world.command().env(ARMED_BY, faults.join(",")).env(LOGGED_TO, log))
+}
+
+fn logged(world: &World) -> Vec<FaultPoint> {
+    let log = fs::read_to_string(world.editing.note("log")).unwrap_or_default();
+    let point = |line: &str| *FaultPoint::ALL.iter().find(|point| Some(point.name()) == line.split(' ').next()).unwrap();
+    log.lines().map(point).collect()
+}
+
+/// The steps of an undisturbed run.
+fn steps(writer: &'static Writer, files: Files) -> Vec<Step> {
+    let world = World::of(writer);
+    let ended = run(&world, &files.faults());
+    assert_eq!(ended.code, 0, "{}: {}", writer.name, ended.stderr);
+    let reached = logged(&world);
+    let position = |wanted: FaultPoint| reached.iter().position(|point| *point == wanted);
+    let within = |at: usize, from: FaultPoint, to: FaultPoint| {
+        position(from).is_some_and(|from| from <= at) && position(to).is_some_and(|to| at <= to)
+    };
+    let step = |(at, point): (usize, &FaultPoint)| Step {
+        point: *point,
+        time: reached[..=at].iter().filter(|past| *past == point).count(),
+        in_session: SESSION_SURVIVES_A_KILL.is_some_and(|(from, to)| within(at, from, to)),
+        of_draft: within(at, FaultPoint::TextTaken, FaultPoint::DraftKept),
+    };
+    reached.iter().enumerate().map(step).collect()
+}
+
+/// Each kind of fault at each step of `writer`.
+fn disturb(writer: &'static Writer, files: Files) {
+    let reference = reference(writer);
+    for step in steps(writer, files) {
+        let mut kinds = vec!["kill"];
+        if step.point.can_fail() && !(step.point == FaultPoint::NewUnnamed && files == Files::Named) {
+            kinds.extend(["eio", "enospc"]);
+        }
+        if [FaultPoint::HalfWritten, FaultPoint::TextHalf].contains(&step.point) {
+            kinds.push("short");
+        }
+        for kind in kinds {
+            let mut faults = vec![format!("{}#{}:{kind}", step.point.name(), step.time)];
+            let when = format!("with {} after {}", writer.name, faults[0]);
+            faults.extend(files.faults());
+            let world = World::of(writer);
+            let ended = run(&world, &faults);
+            let again = logged(&world).iter().filter(|point| **point == step.point).count();
+            assert!(again >= step.time, "the fault is not reached {when}");
+            let stands = world.assert_whole(&reference, &when);
+            let mut session = false;
+            match kind {
+                "kill" => {
+                    assert_eq!(ended.code, SIGKILL, "{when}: {}", ended.stderr);
+                    session = step.in_session;
+                }
+                "short" => {
+                    assert_eq!(ended.code, 0, "{when}: {}", ended.stderr);
+                    assert!(stands.values().all(|stands| *stands == Stands::New), "{stands:?} {when}");
+                }
+                kind => session = assert_told(step, kind, &ended, &world, &when),
+            }
+            // Whoever can still clean up does; before the first write what was left of old is still there.
+            if kind != "kill" && ended.code == 0 && step.point != FaultPoint::LeftoverRemove {
+                assert_eq!(world.leftovers(), Vec::<PathBuf>::new(), "left over {when}");
+            }
+            world.assert_clean(session, &when);
+            world.assert_next_works(&when);
+        }
+    }
+}
+
+/// A step that failed ends the command with the promised code and a message, or with a warning if the file is there all the same.
+/// Tells whether it left the text where the message says.
+fn assert_told(step: Step, kind: &str, ended: &Ended, world: &World, when: &str) -> bool {
+    let reason = if kind == "enospc" { "No space left on device" } else { "Input/output error" };
+    let may_be_left = step.of_draft || step.point == FaultPoint::TextRead;
+    match (step.point, ended.code) {
+        // What cannot be removed stays, as before.
+        (FaultPoint::LeftoverRemove, 0) => {}
+        (FaultPoint::Renamed, 0) if step.of_draft => {}
+        (FaultPoint::Renamed | FaultPoint::DraftDrop, 0) => {
+            assert!(ended.stderr.contains("dotsops: warning: "), "nothing is said {when}: {}", ended.stderr);
+        }
+        (_, 7) => {
+            assert_message(ended, when);
+            assert!(ended.stderr.contains(reason), "the reason is missing {when}: {}", ended.stderr);
+            let sessions = world.editing.sessions();
+            assert!(may_be_left || sessions.is_empty(), "a session is left {when}");
+            for session in &sessions {
+                assert!(ended.stderr.contains(session.to_str().unwrap()), "the session is not named {when}: {}", ended.stderr);
+            }
+        }
+        (_, code) => panic!("exit code {code} {when}: {}", ended.stderr),
+    }
+    may_be_left && ended.code == 7
+}
+
+/// The writers whose first word is `verb`.
+fn disturb_all(verb: &str, files: Files) {
+    let start = SystemTime::now();
+    WRITERS.iter().filter(|writer| writer.arguments[0] == verb).for_each(|writer| disturb(writer, files));
+    assert_shared_folders_clean(start);
+}
+
+#[test]
+fn edit() {
+    disturb_all("edit", Files::Unnamed);
+}
+
+#[test]
+fn one_value() {
+    ["set", "unset", "rename", "generate"].iter().for_each(|verb| disturb_all(verb, Files::Unnamed));
+}
+
+#[test]
+fn rotate_and_its_kin() {
+    ["rotate", "updatekeys", "groups"].iter().for_each(|verb| disturb_all(verb, Files::Unnamed));
+}
+
+#[test]
+fn encrypt_and_decrypt() {
+    ["encrypt", "decrypt"].iter().for_each(|verb| disturb_all(verb, Files::Unnamed));
+}
+
+#[test]
+fn keygen_and_init() {
+    ["keygen", "init"].iter().for_each(|verb| disturb_all(verb, Files::Unnamed));
+}
+
+#[test]
+fn files_with_temporary_names() {
+    for name in ["edit", "set", "encrypt -o", "decrypt -o", "decrypt -o over a file"] {
+        disturb(WRITERS.iter().find(|writer| writer.name == name).unwrap(), Files::Named);
+    }
+}
+
+#[test]
+fn where_files_without_a_name_cannot_get_one_they_are_written_again_with_one() {
+    for writer in WRITERS {
+        let world = World::of(writer);
+        let faults: Vec<String> = (1..=8).map(|time| format!("link#{time}:eopnotsupp")).collect();
+        let ended = run(&world, &faults);
+        assert_eq!(ended.code, 0, "{}: {}", writer.name, ended.stderr);
+        assert!(logged(&world).contains(&FaultPoint::NewNamed), "{}", writer.name);
+        let stands = world.assert_whole(&reference(writer), "without links");
+        assert!(stands.values().all(|stands| *stands == Stands::New), "{}: {stands:?}", writer.name);
+        assert!(world.leftovers().is_empty());
+    }
+}
+
+#[test]
+fn every_step_is_one_of_some_writer_and_every_writer_takes_the_steps_of_a_write() {
+    let mut reached = BTreeSet::new();
+    for writer in WRITERS {
+        for files in [Files::Unnamed, Files::Named] {
+            let steps: BTreeSet<FaultPoint> = steps(writer, files).iter().map(|step| step.point).collect();
+            assert!(steps.contains(&FaultPoint::DirectorySynced), "{} writes past the atomic writer", writer.name);
+            reached.extend(steps);
+        }
+    }
+    let never: Vec<_> = FaultPoint::ALL.iter().filter(|point| !reached.contains(point)).collect();
+    assert!(never.is_empty(), "no command reaches {never:?}");
+}
+
+#[test]
+fn every_verb_writes_or_does_not() {
+    for verb in dotsops::cli::definition().get_subcommands() {
+        let writes = WRITERS.iter().any(|writer| writer.arguments[0] == verb.get_name());
+        assert!(writes != READERS.contains(&verb.get_name()), "`{}`: add it to WRITERS or to READERS", verb.get_name());
+    }
+}
+
+#[test]
+fn what_a_kill_leaves_of_a_plaintext_is_for_its_user_alone() {
+    let writer = WRITERS.iter().find(|writer| writer.name == "decrypt -o over a file").unwrap();
+    let world = World::of(writer);
+    fs::set_permissions(world.editing.sandbox.path("there.txt"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(run(&world, &["named:kill".to_owned()]).code, SIGKILL);
+    let left = world.leftovers();
+    let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(left.iter().map(mode).collect::<Vec<_>>(), [0o600]);
+    world.assert_next_works("after a kill before the rename");
+}

@@ -1,0 +1,8 @@
+//! Faults at every step of every write, in a program built with the Cargo feature `faults`:
+//! `cargo test --features faults --test faults`.
+
+mod every_step;
+mod random_kills;
+
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,161 @@
+//! Kills at random moments of a command's life: `DOTSOPS_KILLS` says how many, 200 if it is not set; `DOTSOPS_SEED` repeats the
+//! choices, though not the moments, which are the machine's.
+//!
+//! Half of the moments are spread over the whole life of the process, half over what is left of it when it makes its first file. How
+//! long that is, is measured first and corrected with every kill, so that most of them meet a process that runs.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dotsops::sys::fault::{FaultPoint, LOGGED_TO};
+
+use crate::support::peers::say;
+use crate::support::random::{Random, number_from, seed};
+use crate::support::writing::{Stands, WRITERS, World, Writer, assert_shared_folders_clean, reference};
+
+/// A writer and how long it lives.
+struct Victim {
+    writer: &'static Writer,
+    reference: BTreeMap<&'static str, String>,
+    /// In seconds, as far as is known.
+    life: f64,
+    /// The same, from its first file on.
+    end: f64,
+}
+
+/// What the kills met.
+#[derive(Default, Debug)]
+struct Tally {
+    hits: usize,
+    while_writing: usize,
+    new: usize,
+    partly_new: usize,
+    leftovers: usize,
+    sessions: usize,
+    drafts: usize,
+}
+
+#[test]
+fn random_kills() {
+    let start = SystemTime::now();
+    let (seed, kills) = (seed(), number_from("DOTSOPS_KILLS").unwrap_or(200) as usize);
+    let random = Mutex::new((Random(seed), 0));
+    let victims: Vec<Mutex<Victim>> = WRITERS.iter().map(|writer| Mutex::new(Victim::measured(writer))).collect();
+    let tally = Mutex::new(Tally::default());
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let (which, part, over_all) = {
+                        let mut random = random.lock().unwrap();
+                        if random.1 == kills {
+                            break;
+                        }
+                        random.1 += 1;
+                        (random.0.below(victims.len()), random.0.below(1 << 20) as f64 / f64::from(1 << 20), random.0.once_in(2))
+                    };
+                    kill_one(&victims[which], part, over_all, &tally, &format!("DOTSOPS_SEED={seed}"));
+                }
+            });
+        }
+    });
+    let tally = tally.into_inner().unwrap();
+    say(&format!("{kills} kills, DOTSOPS_SEED={seed}: {tally:?}"));
+    assert!(tally.hits * 2 >= kills, "too few of {kills} kills met a process that ran: {tally:?}");
+    assert!(tally.while_writing * 5 >= kills, "too few of {kills} kills met a process that wrote: {tally:?}");
+    assert_shared_folders_clean(start);
+}
+
+fn kill_one(victim: &Mutex<Victim>, part: f64, over_all: bool, tally: &Mutex<Tally>, seed: &str) {
+    let (writer, reference, after) = {
+        let victim = victim.lock().unwrap();
+        (victim.writer, victim.reference.clone(), part * if over_all { victim.life } else { victim.end })
+    };
+    let world = World::of(writer);
+    let log = world.editing.note("log");
+    let (mut from, mut child) = start(world.command().env(LOGGED_TO, &log));
+    if !over_all {
+        while child.try_wait().unwrap().is_none() && first_file(&log).is_none() {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        from = Instant::now();
+    }
+    let moment = from + Duration::from_secs_f64(after);
+    // The system wakes us late, so the last millisecond is waited for.
+    std::thread::sleep(moment.saturating_duration_since(Instant::now()).saturating_sub(Duration::from_millis(1)));
+    while Instant::now() < moment {
+        std::hint::spin_loop();
+    }
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    let is_hit = status.signal() == Some(9);
+    {
+        let mut victim = victim.lock().unwrap();
+        let known = if over_all { &mut victim.life } else { &mut victim.end };
+        *known *= if is_hit { 1.05 } else { 0.8 };
+    }
+
+    let since = if over_all { "its start" } else { "its first file" };
+    let when = format!("after {} was killed {:.2} ms from {since} on ({seed})", writer.name, after * 1000.0);
+    let stands = world.assert_whole(&reference, &when);
+    if !is_hit {
+        assert_eq!(status.code(), Some(0), "{when}");
+        assert!(stands.values().all(|stands| *stands == Stands::New), "{stands:?} {when}");
+    }
+    let is_edit = writer.arguments[0] == "edit";
+    let wrote = first_file(&log).is_some();
+    {
+        let mut tally = tally.lock().unwrap();
+        tally.hits += usize::from(is_hit);
+        tally.while_writing += usize::from(is_hit && wrote);
+        let new = stands.values().filter(|stands| **stands == Stands::New).count();
+        tally.new += usize::from(new == stands.len());
+        tally.partly_new += usize::from(new > 0 && new < stands.len());
+        tally.leftovers +=
+            world.leftovers().iter().filter(|path| !path.ends_with(".secrets.env.dotsops-0123456789abcdef")).count();
+        tally.sessions += world.editing.sessions().len();
+        tally.drafts += usize::from(world.editing.has_draft());
+    }
+    world.assert_clean(is_hit && is_edit, &when);
+    world.assert_next_works(&when);
+}
+
+impl Victim {
+    /// The median of five lives.
+    fn measured(writer: &'static Writer) -> Self {
+        let mut lives: Vec<(f64, f64)> = (0..5).map(|_| live(writer)).collect();
+        lives.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let (life, before) = lives[2];
+        Self { writer, reference: reference(writer), life, end: (life - before).max(life / 100.0) }
+    }
+}
+
+/// How long an undisturbed run lives, and after which time it makes its first file.
+fn live(writer: &'static Writer) -> (f64, f64) {
+    let world = World::of(writer);
+    let log = world.editing.note("log");
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    let (started, mut child) = start(world.command().env(LOGGED_TO, &log));
+    assert!(child.wait().unwrap().success(), "{}", writer.name);
+    let life = started.elapsed().as_secs_f64();
+    let first = first_file(&log).unwrap_or_else(|| panic!("{} makes no file", writer.name));
+    (life, first.saturating_sub(began) as f64 / 1e6)
+}
+
+fn start(command: &mut Command) -> (Instant, Child) {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let started = Instant::now();
+    (started, command.spawn().unwrap())
+}
+
+/// When the process was about to make its first file, in microseconds, if it was. The last line may be torn.
+fn first_file(log: &Path) -> Option<u128> {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let is_file = |name: &str| [FaultPoint::NewUnnamed, FaultPoint::SessionMake].iter().any(|point| point.name() == name);
+    text.lines().filter_map(|line| line.split_once(' ')).find(|(name, _)| is_file(name)).and_then(|(_, time)| time.parse().ok())
+}
