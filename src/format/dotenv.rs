@@ -8,7 +8,7 @@
 //!
 //! Source: getsops/sops `stores/dotenv/store.go`, v3.13.3.
 
-use super::flatten::{FlattenError, Nesting, flatten};
+use super::flatten::{FlattenError, Nesting, flatten, is_in_list};
 use super::plain::{LONGEST, push_plain};
 use super::{Contents, EmitError, Format, MAX_BYTES, MAX_ENTRIES, ParseError};
 use crate::secret::SecretBytes;
@@ -183,8 +183,11 @@ fn backslash_n(value: &[u8]) -> Option<usize> {
 /// Where the list that is incomplete begins.
 fn first_line_of_list(text: &[u8], error: &FlattenError) -> usize {
     let FlattenError::IncompleteList { key } = error else { return 1 };
-    let beginning = [PREFIX.as_bytes(), key.as_bytes(), b"__list_"].concat();
-    numbered(text).find(|(_, line)| line.starts_with(&beginning)).map_or(1, |(line, _)| line)
+    let is_element = |line: &[u8]| {
+        let flat_key = line.strip_prefix(PREFIX.as_bytes()).and_then(|line| line.split(|byte| *byte == b'=').next());
+        flat_key.is_some_and(|flat_key| is_in_list(flat_key, key.as_bytes()))
+    };
+    numbered(text).find(|(_, line)| is_element(line)).map_or(1, |(line, _)| line)
 }
 
 /// Whether `item` reads back as it is.

@@ -146,14 +146,15 @@ impl Nesting {
     /// # Errors
     /// [`FlattenError::IncompleteList`] if the indexes of a list are not 0, 1, 2 and so on.
     pub fn into_mapping(self) -> Result<Mapping, FlattenError> {
-        mapping_of(self.root, &[])
+        mapping_of(self.root, None)
     }
 }
 
-fn mapping_of(children: BTreeMap<Vec<u8>, Node>, parent: &[u8]) -> Result<Mapping, FlattenError> {
+/// `parent` is the mapping's own flat key, which may be empty; only the root has none.
+fn mapping_of(children: BTreeMap<Vec<u8>, Node>, parent: Option<&[u8]>) -> Result<Mapping, FlattenError> {
     let items = children.into_iter().map(|(key, node)| {
-        let separator = if parent.is_empty() { b"".as_slice() } else { MAP };
-        let value = value_of(node, &[parent, separator, &key].concat())?;
+        let flat = parent.map_or(key.clone(), |parent| [parent, MAP, &key].concat());
+        let value = value_of(node, &flat)?;
         Ok(Item::Entry(Key::from(key.as_slice()), value))
     });
     Ok(Mapping { items: items.collect::<Result<_, _>>()? })
@@ -164,7 +165,7 @@ fn value_of(node: Node, key: &[u8]) -> Result<Value, FlattenError> {
         // Every insertion that succeeds ends in a leaf.
         Node::New => Value::Null,
         Node::Leaf(text) => Value::Scalar(Scalar::Text(text)),
-        Node::Mapping(children) => Value::Mapping(mapping_of(children, key)?),
+        Node::Mapping(children) => Value::Mapping(mapping_of(children, Some(key))?),
         Node::List(children) => {
             if children.last_key_value().is_some_and(|(last, _)| last + 1 != children.len()) {
                 return Err(FlattenError::IncompleteList { key: Key::from(key) });
@@ -176,6 +177,27 @@ fn value_of(node: Node, key: &[u8]) -> Result<Value, FlattenError> {
             Value::List(elements.collect::<Result<_, _>>()?)
         }
     })
+}
+
+/// Whether `flat_key` belongs to an element of `list`, whatever the way its indexes are written.
+pub fn is_in_list(flat_key: &[u8], list: &[u8]) -> bool {
+    let ((step, rest), (expected, expected_rest)) = (split(flat_key), split(list));
+    is_below(step == expected, rest, expected_rest)
+}
+
+fn is_below(same_so_far: bool, rest: &[u8], list: &[u8]) -> bool {
+    if !same_so_far {
+        return false;
+    }
+    match (separator_at(rest), separator_at(list)) {
+        (Some((is_list, _)), None) => is_list && list.is_empty(),
+        (Some((is_list, after)), Some((expected_list, expected))) if is_list == expected_list => {
+            let ((step, rest), (expected, list)) = (split(after), split(expected));
+            let same = if is_list { index(step, step).ok() == index(expected, expected).ok() } else { step == expected };
+            is_below(same, rest, list)
+        }
+        _ => false,
+    }
 }
 
 /// What stands before the next separator, and the rest with the separator.

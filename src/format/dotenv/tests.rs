@@ -209,6 +209,18 @@ fn metadata_that_makes_no_sense_names_its_line() {
 }
 
 #[test]
+fn the_line_of_an_incomplete_list_is_found_whatever_its_indexes_look_like() {
+    let line = |text: &[u8]| match Dotenv.parse(text) {
+        Err(ParseError::Metadata { line, source: FlattenError::IncompleteList { .. } }) => line,
+        _ => panic!("the list is complete"),
+    };
+    assert_eq!(line(b"A=1\nsops_a__list_00__map_b__list_1=\n"), 2);
+    assert_eq!(line(b"sops_a__list_0__map_c=\nsops_a__list_x__map_b__list_+5__map_c=\n"), 2);
+    assert_eq!(line(b"A=1\nsops___map_age__list_5__map_recipient=x\n"), 2);
+    assert_eq!(line(b"sops_ab__list_0=\nsops_a__map_b__list_0=\nsops_a__map_c__list_1=\n"), 3);
+}
+
+#[test]
 fn groups_and_many_recipients_stay_in_order() {
     let mut text = String::from("A=1\n");
     for index in 0..12 {

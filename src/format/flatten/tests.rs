@@ -46,7 +46,7 @@ fn a_context_is_nested() {
 #[test]
 fn what_makes_no_sense_is_refused_by_name() {
     type Case<'a> = (&'a [&'a str], FlattenError);
-    let cases: [Case<'_>; 9] = [
+    let cases: [Case<'_>; 10] = [
         (&["x", "x"], FlattenError::Duplicate { key: key("x") }),
         (&["x__list_0", "x__list_junk"], FlattenError::Duplicate { key: key("x__list_junk") }),
         (&["x__list__map_b", "x__list_0"], FlattenError::Duplicate { key: key("x__list_0") }),
@@ -55,6 +55,7 @@ fn what_makes_no_sense_is_refused_by_name() {
         (&["x__map_a", "x__list_0"], FlattenError::TypeMismatch { key: key("x__list_0") }),
         (&["y__list_0__map_x__list_1"], FlattenError::IncompleteList { key: key("y__list_0__map_x") }),
         (&["x__list_0", "x__list_2"], FlattenError::IncompleteList { key: key("x") }),
+        (&["__map_x__list_1"], FlattenError::IncompleteList { key: key("__map_x") }),
         (&["x__list_-1"], FlattenError::IncompleteList { key: key("x__list_-1") }),
     ];
     for (keys, expected) in cases {
