@@ -204,6 +204,11 @@ fn read_groups(value: &Value) -> Result<Vec<KeyGroup>, MetadataError> {
     let mut groups = Vec::new();
     for element in elements_of("key_groups", value)? {
         let Value::Mapping(lists) = element else { return Err(MetadataError::Type { field: "key_groups" }) };
+        // What stands here is written again from the keys, so what is none of them would be lost, and a group with it.
+        let is_known = |key: &Key| Kind::ALL.iter().any(|kind| key.as_bytes().eq_ignore_ascii_case(kind.field().as_bytes()));
+        if let Some((key, _)) = lists.entries().find(|(key, list)| !is_known(key) && !matches!(list, Value::Null)) {
+            return Err(MetadataError::UnknownKind { field: key.clone() });
+        }
         let mut group = KeyGroup::default();
         // Here too the order of kinds is fixed.
         for kind in Kind::ALL {
@@ -318,6 +323,12 @@ pub enum MetadataError {
     /// Nobody could unwrap the data key.
     #[error("the metadata names no master key")]
     NoKeys,
+    /// A key group holds something that is no list of keys of a known kind.
+    #[error("a key group in the metadata has `{field}`, which this version does not know")]
+    UnknownKind {
+        /// Its name.
+        field: Key,
+    },
     /// More than [`MAX_MASTER_KEYS`].
     #[error("the metadata names more than {MAX_MASTER_KEYS} master keys")]
     TooManyKeys,
@@ -384,6 +395,24 @@ mod tests {
         let names: Vec<&str> = written.entries().map(|(key, _)| key.as_str().unwrap()).collect();
         assert_eq!(names, ["age", "encrypted_regex", "lastmodified", "mac", "version", "zz_future"]);
         assert_eq!(written.get("zz_future").unwrap().as_text().unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_key_group_with_something_unknown_is_refused_for_it_would_be_lost_when_the_group_is_written() {
+        let group = |name: &str| {
+            let mut group = Mapping::default();
+            group.push(name, Value::List(Vec::new()));
+            Element::Value(Value::Mapping(group))
+        };
+        let read = |name: &str| {
+            let mut block = block(&REQUIRED);
+            block.push("key_groups", Value::List(vec![group("age"), group(name)]));
+            Metadata::from_mapping(block)
+        };
+        assert!(read("PGP").is_ok());
+        let error = read("quantum_kms").err().unwrap();
+        assert!(matches!(&error, MetadataError::UnknownKind { field } if field.as_bytes() == b"quantum_kms"));
+        assert_eq!(error.to_string(), "a key group in the metadata has `quantum_kms`, which this version does not know");
     }
 
     #[test]
