@@ -33,6 +33,26 @@ use crate::keys::{Kind, MasterKey, UnwrapError, WrapError, shown};
 use crate::secret::SecretBytes;
 use crate::tree::Mapping;
 
+/// What only the fuzz targets may reach: no part of the library's promises.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    use super::header::HeaderError;
+
+    /// What stands in a file for `bytes`.
+    pub fn armored(bytes: &[u8]) -> String {
+        super::armor::encode(bytes)
+    }
+
+    /// The length of the header that `file` begins with.
+    ///
+    /// # Errors
+    /// [`HeaderError`].
+    pub fn header_length(file: &[u8]) -> Result<usize, HeaderError> {
+        super::header::check(file)
+    }
+}
+
 /// More than any payload: a data key has 32 bytes, a Shamir share 33.
 const MAX_PAYLOAD: usize = 64;
 
