@@ -119,7 +119,7 @@ proptest! {
         prop_assume!(changed[at][byte] != b'\n');
 
         if let Ok(read) = decrypted(&joined(&changed)) {
-            // Spare bits of base64 change nothing; a comment that does not open stays as it stands, which is no plaintext either.
+            // A comment that does not open stays as it stands, which is no plaintext either.
             let (read, plaintext) = (lines(&read), lines(&plaintext));
             prop_assert_eq!(read.len(), plaintext.len());
             for (n, (read, plain)) in read.iter().zip(&plaintext).enumerate() {

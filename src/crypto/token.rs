@@ -3,8 +3,8 @@
 //! Knows the letters of a token and nothing of what is inside. Its one invariant: a token has ciphertext, a nonce, and a tag of 16
 //! bytes, and printing it gives the one form that sops writes.
 
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use base64::{Engine, alphabet};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// The length of a tag in bytes.
 pub const TAG_LENGTH: usize = 16;
@@ -71,8 +71,9 @@ impl Token {
 
     /// Reads one token that is all of `text`.
     ///
-    /// Stricter than sops, which ignores what follows the last `]` and skips carriage returns inside base64: both would let a file
-    /// hold bytes that nothing checks. As in sops, the unused bits of a last base64 digit may be set.
+    /// Stricter than sops, which ignores what follows the last `]`, carriage returns inside base64 and the unused bits of its last
+    /// digit: each would let a file hold something that nothing checks. So the text that is read is the text that [`Token::print`]
+    /// gives.
     ///
     /// # Errors
     /// [`TokenError`]; it never holds the text.
@@ -87,10 +88,10 @@ impl Token {
         if !rest.is_empty() {
             return Err(TokenError::TrailingBytes);
         }
-        let tag = BASE64.decode(tag).map_err(|_| TokenError::Malformed("tag"))?;
+        let tag = STANDARD.decode(tag).map_err(|_| TokenError::Malformed("tag"))?;
         Ok(Self {
-            data: BASE64.decode(data).map_err(|_| TokenError::Malformed("data"))?,
-            nonce: BASE64.decode(nonce).map_err(|_| TokenError::Malformed("iv"))?,
+            data: STANDARD.decode(data).map_err(|_| TokenError::Malformed("data"))?,
+            nonce: STANDARD.decode(nonce).map_err(|_| TokenError::Malformed("iv"))?,
             tag: tag.try_into().map_err(|_| TokenError::TagLength)?,
             kind: ValueType::ALL.into_iter().find(|known| known.tag().as_bytes() == kind).ok_or(TokenError::UnknownType)?,
         })
@@ -102,11 +103,11 @@ impl Token {
         let frame = PREFIX.len() + "data:,iv:,tag:,type:]".len() + self.kind.tag().len();
         let mut text = String::with_capacity(frame + letters.iter().sum::<usize>());
         text.push_str("ENC[AES256_GCM,data:");
-        BASE64.encode_string(&self.data, &mut text);
+        STANDARD.encode_string(&self.data, &mut text);
         text.push_str(",iv:");
-        BASE64.encode_string(&self.nonce, &mut text);
+        STANDARD.encode_string(&self.nonce, &mut text);
         text.push_str(",tag:");
-        BASE64.encode_string(self.tag, &mut text);
+        STANDARD.encode_string(self.tag, &mut text);
         text.push_str(",type:");
         text.push_str(self.kind.tag());
         text.push(']');
@@ -115,10 +116,6 @@ impl Token {
 }
 
 const PREFIX: &[u8] = b"ENC[AES256_GCM,";
-
-/// The standard alphabet with its padding required, and unused bits ignored as Go ignores them.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// What stands between `name` and the next `end`, at least one byte, and what follows `end`.
 fn part<'a>(text: &'a [u8], name: &[u8], end: u8) -> Option<(&'a [u8], &'a [u8])> {
@@ -204,9 +201,14 @@ mod tests {
     }
 
     #[test]
-    fn unused_bits_of_base64_are_ignored_as_sops_does() {
-        let token = Token::parse(b"ENC[AES256_GCM,data:AB==,iv:AA==,tag:AAAAAAAAAAAAAAAAAAAAAA==,type:str]").unwrap();
-        assert_eq!(token.data, [0]);
+    fn unused_bits_of_base64_are_refused_for_they_are_not_authenticated() {
+        let text = "ENC[AES256_GCM,data:AA==,iv:AAA=,tag:AAAAAAAAAAAAAAAAAAAAAA==,type:str]";
+        assert!(Token::parse(text.as_bytes()).is_ok());
+        for (good, bad, field) in [("data:AA", "data:AB", "data"), ("iv:AAA", "iv:AAB", "iv"), ("AA==,type", "AP==,type", "tag")]
+        {
+            let text = text.replace(good, bad);
+            assert_eq!(Token::parse(text.as_bytes()).unwrap_err(), TokenError::Malformed(field), "{text}");
+        }
     }
 
     proptest! {
