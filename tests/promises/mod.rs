@@ -11,6 +11,7 @@ pub mod config_interchange;
 pub mod core_dump;
 pub mod edit;
 pub mod encrypt;
+pub mod error_chains;
 pub mod examples;
 pub mod exec;
 pub mod exec_names;

@@ -106,8 +106,8 @@ pub enum Reason {
     /// python-dotenv passes over the line.
     #[error("python-dotenv would ignore this line: {0}")]
     Dropped(Failure),
-    /// A name without `=`.
-    #[error("there is no `=` behind the name, so python-dotenv sets nothing")]
+    /// A word without `=`.
+    #[error("there is no `=`, so python-dotenv sets nothing")]
     NoValue,
     /// A value of a kind that is no text.
     #[error("the value is no text")]

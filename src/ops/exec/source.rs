@@ -165,7 +165,8 @@ impl<'a> Source<'a> {
             let value = match binding.value {
                 Some(value) => value.into_bytes(),
                 None if passed_as.is_none() => continue,
-                None => return Err(self.refusal(item, &name, Reason::NoValue)),
+                // A word without `=` may as well be a piece of a value that was torn off.
+                None => return Err(self.refusal(item, "", Reason::NoValue)),
             };
             variables.push(Variable { is_protected, ..self.checked(item, name.into_bytes(), value, passed_as.is_some())? });
         }
