@@ -3,10 +3,16 @@
 //! One row is one finding, one verb is one cell. Whatever is refused: the exit code is the table's, the message names the file and what
 //! to do next in at most three short lines and holds no value, nothing is printed or run, and the file is the same down to its inode and
 //! the time of its last change, with nothing left beside it.
+//!
+//! Not here, because no verb does it yet: answers that `exec` remembers, `--strict`, merging in `edit`, and keys that only a service opens.
 
 mod content;
+mod creation_rules;
+mod duplicates;
 mod limits;
+mod loaders;
 mod no_file;
+mod readers;
 mod sealed;
 mod table;
 mod terminal;

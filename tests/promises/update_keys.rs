@@ -129,7 +129,7 @@ fn the_threshold_of_the_rule_counts_and_it_is_said_where_sops_would_ignore_it() 
     sandbox.write(".sops.yaml", config(&groups, 4));
     let refused = sandbox.run_as(&[alice, bob, carol], &["updatekeys", "-y", "secrets.env"]);
     assert_eq!(refused.code, 3);
-    assert!(refused.stderr.contains("secrets.env: the rule on line 2"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(".sops.yaml: line 2: the rule asks for 4 of its 3 key groups"), "{}", refused.stderr);
 }
 
 #[test]

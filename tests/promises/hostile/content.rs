@@ -1,7 +1,13 @@
 //! What is in the file: values, the MAC, the metadata, bytes that are no text.
 
+use aes_gcm::{AeadInPlace, Aes256Gcm, KeyInit};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::sealed::{PLAINTEXT, other_byte, sealed, sealed_with, spoiled, spoiled_file};
-use super::table::{Cell, Group, User, check, row};
+use super::table::{Cell, FILE, Group, State, User, check, prepare, put, row};
+use crate::support::document::{keyring, open, with_value};
+use crate::support::sandbox::Sandbox;
 
 #[test]
 fn without_the_right_key_nothing_is_shown_run_or_changed() {
@@ -93,6 +99,65 @@ fn what_anybody_may_do_to_a_file_is_read_and_said() {
             .group(Group::Changing, Cell::Refuses(5, &["carriage return", "git log -p secrets.env"]))
             .verb("rotate", Cell::Refuses(5, &["carriage return", "git log -p secrets.env"])),
     ]);
+}
+
+/// A nonce of another length is read, for sops reads it, and never written.
+#[test]
+fn a_nonce_of_another_length_is_read_and_replaced() {
+    let file = with_short_nonce();
+    check(vec![row("a nonce of 12 bytes", file.clone())]);
+    let sandbox = Sandbox::with_identity();
+    let changes: [&[&str]; 3] =
+        [&["set", "-f", FILE, "LAST"], &["edit", "--allow-disk-plaintext", "--editor", "../tmp/types", FILE], &["rotate", FILE]];
+    prepare(&sandbox);
+    for arguments in changes {
+        sandbox.write(FILE, &file);
+        let ended = sandbox.run_with(arguments, "other\n");
+        assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+        let token = spoiled_value(&sandbox.read(FILE));
+        let nonce = token.split("iv:").nth(1).unwrap().split(',').next().unwrap();
+        assert_eq!(nonce.len(), 44, "{arguments:?}: {token}");
+        assert!(sandbox.run(&["get", "-f", FILE, "API_KEY"]).stdout.contains("cnry-cnry-1"));
+    }
+}
+
+/// What names a service is kept and never asked: this version opens files with age keys alone.
+#[test]
+fn a_vault_that_the_file_names_is_contacted_by_no_verb() {
+    let vault = "sops_hc_vault__list_0__map_created_at=2026-01-02T03:04:05Z\nsops_hc_vault__list_0__map_enc=vault:v1:AAAA\n\
+                 sops_hc_vault__list_0__map_engine_path=transit\nsops_hc_vault__list_0__map_key_name=k\n\
+                 sops_hc_vault__list_0__map_vault_address=http://127.0.0.1:1";
+    let beside = spoiled(|lines| lines.push(vault));
+    let alone = spoiled_file(&beside, |lines| {
+        lines.remove("sops_age__list_0__map_enc=");
+        lines.remove("sops_age__list_0__map_recipient=");
+    });
+    let not_here = Cell::NotHere("a data key is wrapped for age keys only so far");
+    check(vec![
+        row("a Vault beside our key", beside).group(Group::Wrapping, not_here),
+        row("a Vault alone", alone).refused(4, &["HashiCorp Vault", "use sops for this one"]),
+    ]);
+}
+
+#[test]
+fn a_plaintext_with_mistakes_is_refused_with_the_first_of_them() {
+    let sandbox = Sandbox::with_identity();
+    let many: String = (0..1000).map(|at| format!("cnry {at}\n")).collect();
+    for (text, says) in
+        [(many.as_str(), &["line 1", "line 10", "and 990 lines more like these"][..]), ("A=1\nB='cnry\n", &["line 2"])]
+    {
+        put(&sandbox, text.as_bytes());
+        let before = State::of(&sandbox);
+        let ended = sandbox.run(&["encrypt", "-i", FILE]);
+        assert_eq!(ended.code, 3, "{}", ended.stderr);
+        assert!(ended.stderr.lines().count() <= 14 && !ended.stderr.contains("cnry"), "{}", ended.stderr);
+        assert!(
+            says.iter().all(|text| ended.stderr.contains(text)) && ended.stderr.contains("dotsops: hint: "),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(before.differs(&State::of(&sandbox)), [""; 0]);
+    }
 }
 
 #[test]
@@ -229,9 +294,24 @@ fn shorten(lines: &mut super::sealed::Lines, part: &str, length: usize) {
     lines.set("API_KEY=", &format!("{}{}{}", &token[..start], &token[start..start + length], &token[end..]));
 }
 
+/// A file whose `API_KEY` was encrypted with a nonce of 12 bytes, as no sops writes it.
+fn with_short_nonce() -> String {
+    let file = sealed();
+    let opened = open(file.as_bytes(), &keyring()).unwrap();
+    let cipher = Aes256Gcm::new(opened.data_key().expose().into());
+    let mut value = b"cnry-cnry-1".to_vec();
+    let tag = cipher.encrypt_in_place_detached(&[7; 12].into(), b"API_KEY:", &mut value).unwrap();
+    let token = format!(
+        "ENC[AES256_GCM,data:{},iv:{},tag:{},type:str]",
+        STANDARD.encode(value),
+        STANDARD.encode([7; 12]),
+        STANDARD.encode(tag)
+    );
+    spoiled_file(&file, |lines| lines.set("API_KEY=", &token))
+}
+
 /// A file with the MAC, and its date, that it had before its last change.
 fn older_mac() -> String {
-    use crate::support::document::{keyring, open, with_value};
     let before = sealed();
     let mut opened = open(before.as_bytes(), &keyring()).unwrap();
     let after = String::from_utf8(with_value(&mut opened, 1, b"cnry-cnry-new")).unwrap();

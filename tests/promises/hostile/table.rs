@@ -234,17 +234,15 @@ impl Row {
         faults
     }
 
-    /// Puts the row's file in place, with a time of change long ago, so that a new one shows.
+    /// Puts the row's file in place.
     fn put(&self, sandbox: &Sandbox) -> (Option<[u8; 32]>, State) {
         let path = sandbox.path(FILE);
-        let _ = fs::remove_file(&path);
         match &self.input {
-            Input::Bytes(bytes) => drop(sandbox.write(FILE, bytes)),
-            Input::Made(make) => make(&path),
-        }
-        if path.symlink_metadata().unwrap().is_file() {
-            let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
-            File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+            Input::Bytes(bytes) => put(sandbox, bytes),
+            Input::Made(make) => {
+                let _ = fs::remove_file(&path);
+                make(&path);
+            }
         }
         (digest_of(&path), State::of(sandbox))
     }
@@ -368,4 +366,12 @@ impl State {
 pub fn digest_of(path: &Path) -> Option<[u8; 32]> {
     let is_file = path.symlink_metadata().unwrap().is_file();
     is_file.then(|| Sha256::digest(fs::read(path).unwrap()).into())
+}
+
+/// Writes the file with a time of change long ago, so that a new one shows.
+pub fn put(sandbox: &Sandbox, bytes: &[u8]) {
+    let _ = fs::remove_file(sandbox.path(FILE));
+    let path = sandbox.write(FILE, bytes);
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
 }

@@ -1,0 +1,88 @@
+//! Names that make programs load code, or choose whom they talk to.
+
+use dotsops::ops::exec::policy::LOADS_CODE;
+
+use super::sealed::{sealed_with, spoiled, spoiled_file};
+use super::table::{Cell, FILE, Group, Row, check, prepare, refuses, row};
+use crate::support::document::{encrypted, metadata};
+use crate::support::sandbox::{RECIPIENT, Sandbox};
+
+/// What reads or changes a file takes such a name like any other.
+fn only_exec(row: Row, cell: Cell) -> Row {
+    row.group(Group::Exec, cell)
+}
+
+#[test]
+fn a_name_that_loads_code_reaches_no_program_unasked() {
+    let added = spoiled(|lines| lines.insert("LAST=", "LD_PRELOAD="));
+    let encrypted_name = sealed_with("API_KEY=cnry-1\nLD_PRELOAD=cnry-2\nLAST=cnry-3\n");
+    let unsure = metadata(&[RECIPIENT], Some((dotsops::document::selection::SelectionOption::UnencryptedRegex, "^BASH_")), true);
+    let clear = encrypted(b"API_KEY=cnry-1\nBASH_ENV=./x\nLAST=cnry-2\n", unsure).unwrap();
+    let changed = spoiled_file(&String::from_utf8(clear.clone()).unwrap(), |lines| lines.set("BASH_ENV=", "./evil"));
+    check(vec![
+        only_exec(
+            row("empty", added),
+            Cell::Refuses(125, &["line 6", "`LD_PRELOAD`", "empty or not encrypted", "git log -p secrets.env"]),
+        ),
+        only_exec(row("encrypted", encrypted_name), Cell::Refuses(125, &["line 2", "`LD_PRELOAD`", "--allow LD_PRELOAD"])),
+        only_exec(row("in clear", clear), Cell::Refuses(125, &["line 2", "`BASH_ENV`", "empty or not encrypted"]))
+            .group(Group::Reading, Cell::Runs(&[]))
+            .verb("decrypt", Cell::Runs(&["which values are encrypted is not as its rule says"])),
+        only_exec(row("in clear, and changed by anybody", changed), Cell::Refuses(125, &["line 2", "`BASH_ENV`"])),
+    ]);
+}
+
+/// Every name of the list, in each of the ways in which it can stand in a file. That an answer is remembered is not here yet.
+#[test]
+fn every_name_that_loads_code_is_refused_empty_and_encrypted() {
+    let sandbox = Sandbox::with_identity();
+    prepare(&sandbox);
+    for pattern in LOADS_CODE {
+        let name = pattern.replace('*', "X");
+        let refused = |file: String, says: &[&str]| {
+            sandbox.write(FILE, file);
+            let ended = sandbox.run(&["exec", "-f", FILE, "--", "echo", "ran"]);
+            let faults = refuses(125, &ended.stdout, &ended, &[says, &[FILE, &format!("`{name}`")]].concat());
+            assert!(faults.is_empty(), "{name}: {}\n{}", faults.join(", "), ended.stderr);
+        };
+        refused(spoiled(|lines| lines.insert("LAST=", &format!("{name}="))), &["empty or not encrypted"]);
+        refused(sealed_with(&format!("{name}=cnry\n")), &[&format!("--allow {name}")]);
+    }
+}
+
+#[test]
+fn a_name_that_chooses_whom_a_program_talks_to_is_passed_with_a_word() {
+    let names = [
+        "EDITOR",
+        "PAGER",
+        "BROWSER",
+        "HOME",
+        "HTTPS_PROXY",
+        "SSL_CERT_FILE",
+        "NODE_TLS_REJECT_UNAUTHORIZED",
+        "KUBECONFIG",
+        "PIP_INDEX_URL",
+    ];
+    let sandbox = Sandbox::with_identity();
+    for name in names {
+        sandbox.write(FILE, sealed_with(&format!("{name}=cnry\n")));
+        let ended = sandbox.run(&["exec", "-f", FILE, "--", "/bin/echo", "ran"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (0, "ran\n"), "{name}: {}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("`{name}` chooses a program, host or certificate")), "{name}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("cnry"), "{name}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn whoever_adds_such_a_name_is_told_what_it_does() {
+    let sandbox = Sandbox::with_identity();
+    prepare(&sandbox);
+    sandbox.write(FILE, sealed_with("OLD=cnry\nLAST=cnry\n"));
+    let verbs: [&[&str]; 3] =
+        [&["set", "-f", FILE, "LD_PRELOAD"], &["generate", "-f", FILE, "BASH_ENV"], &["rename", "-f", FILE, "OLD", "PERL5OPT"]];
+    for arguments in verbs {
+        let ended = sandbox.run_with(arguments, "cnry-new\n");
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains("makes programs load code") && !ended.stderr.contains("cnry"), "{}", ended.stderr);
+    }
+}

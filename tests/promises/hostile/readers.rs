@@ -1,0 +1,123 @@
+//! Metadata that are none of the rule's: who can read the file, and what of it is encrypted. Nothing signs them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::sealed::{PLAINTEXT, sealed, sealed_with, spoiled, spoiled_file};
+use super::table::{FILE, State, put, refuses};
+use crate::support::document::{encrypted, metadata};
+use crate::support::sandbox::{Ended, RECIPIENT, STRANGER, Sandbox};
+
+/// A verb on a file, which is to go on (0) or to refuse (6), and to say all of the texts.
+type Case<'a> = (&'a [&'a str], i32, &'a [&'a str]);
+
+/// Runs each case on `file`, where the rule names the reader alone.
+fn check(file: &str, cases: &[Case]) {
+    let sandbox = Sandbox::with_identity();
+    let editor = sandbox.root().join("tmp/adds");
+    fs::write(&editor, "#!/bin/sh\necho STRIPE_TOKEN=cnry >> \"$1\"\n").unwrap();
+    fs::set_permissions(editor, PermissionsExt::from_mode(0o700)).unwrap();
+    for (arguments, code, says) in cases {
+        put(&sandbox, file.as_bytes());
+        let before = State::of(&sandbox);
+        let ended: Ended = sandbox.run_with(arguments, "cnry-new\n");
+        let mut faults = Vec::new();
+        if *code == 0 {
+            let missing = says.iter().filter(|text| !ended.stderr.contains(**text));
+            faults.extend(missing.map(|text| format!("does not say `{text}`")));
+            assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+        } else {
+            // Whom it is about is shown before it is asked.
+            let printed = if arguments[0] == "updatekeys" { "" } else { &ended.stdout };
+            faults.extend(refuses(*code, printed, &ended, says));
+            faults.extend(before.differs(&State::of(&sandbox)));
+        }
+        assert!(faults.is_empty(), "{arguments:?}: {}\n{}", faults.join(", "), ended.stderr);
+        let _ = fs::remove_dir_all(sandbox.home().join(".local"));
+    }
+}
+
+#[test]
+fn a_rule_that_somebody_slipped_in_stores_nothing_in_clear_unasked() {
+    // sops would write the next `STRIPE_TOKEN` in clear.
+    let whole = sealed_with("API_KEY=cnry-1\nLAST=cnry-2\n");
+    let file = spoiled_file(&whole, |lines| lines.set("sops_unencrypted_suffix=", "_TOKEN"));
+    let differs: &[&str] = &["secrets.env", "`unencrypted_suffix: _TOKEN`", "`unencrypted_suffix: _unencrypted`", ".sops.yaml"];
+    let named: &[&str] = &["STRIPE_TOKEN", "--allow-plaintext"];
+    check(
+        &file,
+        &[
+            (&["decrypt", FILE], 0, differs),
+            (&["get", "-f", FILE, "API_KEY"], 0, differs),
+            (&["keys", FILE], 0, &[]),
+            (&["exec", "-f", FILE, "--", "true"], 0, &[]),
+            (&["edit", "--allow-disk-plaintext", "--editor", "../tmp/adds", FILE], 6, named),
+            (&["set", "-f", FILE, "STRIPE_TOKEN"], 6, named),
+            (&["generate", "-f", FILE, "STRIPE_TOKEN"], 6, named),
+            (&["rename", "-f", FILE, "LAST", "STRIPE_TOKEN"], 6, named),
+            (&["set", "-f", FILE, "API_KEY"], 0, &[]),
+            (&["rotate", FILE], 0, &[]),
+            (&["set", "-f", FILE, "STRIPE_TOKEN", "--allow-plaintext", "STRIPE_TOKEN"], 0, &[]),
+        ],
+    );
+}
+
+#[test]
+fn a_value_that_was_in_clear_before_under_the_same_rule_is_not_asked_about() {
+    check(
+        &sealed(),
+        &[
+            (&["set", "-f", FILE, "MODE_unencrypted"], 0, &[]),
+            (&["set", "-f", FILE, "OTHER_unencrypted"], 6, &["OTHER_unencrypted", "--allow-plaintext"]),
+        ],
+    );
+}
+
+#[test]
+fn a_recipient_that_no_rule_names_is_said_on_a_change_and_asked_about_before_it_gains_anything() {
+    let file = encrypted(PLAINTEXT.as_bytes(), metadata(&[RECIPIENT, STRANGER], None, false)).unwrap();
+    let said: &[&str] = &["secrets.env has recipients that no rule names", STRANGER];
+    check(
+        &String::from_utf8(file).unwrap(),
+        &[
+            (&["decrypt", FILE], 0, &[]),
+            (&["get", "-f", FILE, "API_KEY"], 0, &[]),
+            (&["exec", "-f", FILE, "--", "true"], 0, &[]),
+            (&["edit", "--allow-disk-plaintext", "--editor", "../tmp/adds", FILE], 0, said),
+            (&["set", "-f", FILE, "API_KEY"], 0, said),
+            (&["unset", "-f", FILE, "LAST"], 0, said),
+            (&["rename", "-f", FILE, "LAST", "LATEST"], 0, said),
+            (&["generate", "-f", FILE, "FRESH"], 0, said),
+            (&["rotate", FILE], 6, &["secrets.env", STRANGER, "--rm-age", "--yes"]),
+            (&["rotate", "--yes", FILE], 0, said),
+            (&["updatekeys", FILE], 6, &["`-y` agrees"]),
+        ],
+    );
+}
+
+/// A recipient that names a program: nothing is run for it while a file is read, and nothing outside of PATH ever.
+#[test]
+fn a_plugin_that_the_file_names_is_not_run_to_read_it_and_must_have_a_plain_name() {
+    let odd = |name: &str| {
+        spoiled(|lines| {
+            let wrapped = lines.value("sops_age__list_0__map_enc=");
+            lines.push(&format!("sops_age__list_1__map_enc={wrapped}"));
+            lines.push(&format!("sops_age__list_1__map_recipient={name}"));
+        })
+    };
+    let traversal = bech32_like("age1../../../bin/true");
+    check(
+        &odd(&traversal),
+        &[
+            (&["decrypt", FILE], 0, &[]),
+            (&["exec", "-f", FILE, "--", "true"], 0, &[]),
+            (&["set", "-f", FILE, "API_KEY"], 0, &["no rule names"]),
+            (&["rotate", FILE], 6, &["no rule names"]),
+        ],
+    );
+}
+
+/// What looks like a plugin's recipient under a name that is a path.
+fn bech32_like(name: &str) -> String {
+    format!("{name}1qqqqqqqqqqqq")
+}
