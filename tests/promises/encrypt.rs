@@ -236,27 +236,6 @@ fn a_name_that_sops_takes_for_binary_is_written_with_a_word_about_it() {
     assert!(yaml.stderr.contains("yaml files are not supported yet"), "{}", yaml.stderr);
 }
 
-/// What a full disk, a half-finished copy or `head` leaves of an encrypted file.
-#[test]
-fn a_file_cut_anywhere_is_never_taken_for_a_plaintext() {
-    let sandbox = Sandbox::with_identity();
-    sandbox.encrypted("s.env", "# note\nAPI_KEY=canary\nOTHER=value\n");
-    let whole = sandbox.read("s.env");
-    let first_token = whole.find("data:").unwrap() + "data:".len();
-    for end in (first_token..whole.len() - 1).step_by(41) {
-        sandbox.write("cut.env", &whole[..end]);
-        let run = sandbox.run(&["exec", "-f", "cut.env", "--", "printenv", "API_KEY"]);
-        assert_eq!((run.code, run.stdout.as_str()), (125, ""), "cut at {end}: {}", run.stderr);
-        for arguments in [&["decrypt", "cut.env"][..], &["encrypt", "-i", "cut.env"], &["encrypt", "-o", "new.env", "cut.env"]] {
-            let ended = sandbox.run(arguments);
-            assert!([3, 5].contains(&ended.code) && ended.stdout.is_empty(), "{arguments:?}, cut at {end}: {}", ended.stderr);
-            assert!(!ended.stderr.contains("`dotsops encrypt") && !ended.stderr.contains("--fix"), "{}", ended.stderr);
-        }
-        assert_eq!(sandbox.read("cut.env"), whole[..end]);
-        assert!(!sandbox.path("new.env").exists());
-    }
-}
-
 #[test]
 fn an_encrypted_file_replaces_another_one_only_by_force() {
     let sandbox = Sandbox::with_identity();
