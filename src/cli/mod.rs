@@ -5,6 +5,7 @@
 mod commands;
 mod completion;
 mod consent;
+mod departures;
 mod environment;
 mod exit_code;
 mod failure;
@@ -134,6 +135,14 @@ impl Surroundings {
             None => self.say_ignored(Search::from(&here).ignored.as_ref()),
         }
         Ok(config)
+    }
+
+    /// The same without a word, for who only compares a file with its rule: nothing if it cannot be used.
+    fn config_to_compare(&self) -> Option<Config> {
+        match &self.named_config {
+            Some(path) => Config::load(path).ok(),
+            None => Config::find(&std::env::current_dir().ok()?).ok().flatten(),
+        }
     }
 
     fn say_ignored(&self, ignored: Option<&PathBuf>) {

@@ -22,7 +22,8 @@
 //! - A file is replaced by rename after it was read back, not truncated and written.
 //! - No message holds a value or the text of a line.
 //! - A selection pattern that cannot be used is an error. In sops it matches nothing, and everything is stored in clear.
-//! - `.sops.yaml` is read only where a new file is made, so a broken one keeps nobody from decrypting. Its `destination_rules` are not
+//! - `.sops.yaml` is asked only where readers are chosen; elsewhere a file is at most compared with it, so a broken one keeps nobody
+//!   from decrypting. Its `destination_rules` are not
 //!   looked at, a negative `shamir_threshold` is an error, and blanks may be tabs in a few places where go-yaml wants spaces.
 //! - To encrypt to people none of whom is oneself has to be meant: `encrypt --blind`.
 //! - Variables that name keys of kinds not known here are an error where a new file is made, for sops would encrypt to those keys.

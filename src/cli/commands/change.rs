@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::file_or_default;
 use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
+use crate::cli::departures;
 use crate::cli::failure::Failure;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::{self, Durability, Original};
@@ -47,6 +48,7 @@ impl ChangeOptions {
         if clear_comments > 0 {
             surroundings.output.warning(super::clear_comments(clear_comments));
         }
+        departures::of_changing(&path, original.document.metadata(), surroundings);
         Ok(Opened { path, keyring, original, allow_plaintext: self.allow_plaintext, surroundings, _lock: lock })
     }
 }

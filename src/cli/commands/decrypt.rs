@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::file_or_default;
 use crate::cli::Surroundings;
+use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::document::EncryptedDocument;
@@ -63,6 +64,10 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let opened = document.open(&keyring).map_err(|error| Failure::cannot_open(&path, &error, &keyring))?;
     if opened.clear_comments > 0 {
         surroundings.output.warning(super::clear_comments(opened.clear_comments));
+    }
+    departures::say_duplicates(&path, &opened.tree, surroundings);
+    if !from_stdin {
+        departures::of_reading(&path, opened.metadata(), surroundings);
     }
     let plaintext = match &part {
         None => format.emit(&opened.tree, None, None)?,

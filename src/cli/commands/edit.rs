@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::file_or_default;
 use super::selection::NewFileOptions;
 use crate::cli::Surroundings;
+use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::{Failure, chain};
 use crate::cli::output::Output;
@@ -107,7 +108,8 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         resume: arguments.resume,
         new_metadata: &new_metadata,
     };
-    let outcome = session::edit(&request, &mut Terminal { output: &surroundings.output, signals: &signals });
+    let outcome =
+        session::edit(&request, &mut Terminal { path: &path, surroundings, output: &surroundings.output, signals: &signals });
     let signal = match outcome {
         Err(EditError::Interrupted { signal }) => Some(signal),
         _ => signals.pending(),
@@ -189,6 +191,8 @@ fn find_editor(option: Option<&str>, surroundings: &Surroundings) -> Result<Edit
 
 /// Asks on the terminal; without one, every answer is the safe one.
 struct Terminal<'a> {
+    path: &'a Path,
+    surroundings: &'a Surroundings,
     output: &'a Output,
     signals: &'a DeathSignals,
 }
@@ -260,6 +264,7 @@ impl Dialog for Terminal<'_> {
             Fact::Notable(name, effect) => output.warning(super::encrypt::notable(name, effect)),
             Fact::EditorKeeps(editor, what) => output.warning(format_args!("{editor}: {what}")),
             Fact::BehindLink(path) => output.note(format_args!("the link leads to {}, which is edited", path.display())),
+            Fact::Opened(metadata) => departures::of_changing(self.path, metadata, self.surroundings),
             Fact::ClearComments(count) => output.warning(super::clear_comments(count)),
             Fact::DraftOnOtherBase => output.warning(
                 "the file changed since the draft was kept: you see it as it is now, below it your own lines as `#!dotsops mine …`; \

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::file_or_default;
 use crate::cli::Surroundings;
+use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::ops::file;
@@ -39,6 +40,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let opened = file::read(&path, None)?;
     let format = opened.format;
     let document = opened.document()?.open(&keyring).map_err(|error| Failure::cannot_open(&path, &error, &keyring))?;
+    departures::of_reading(&path, document.metadata(), surroundings);
     let failure = |error| Failure::variable(&path, error, &keyring);
     let variables = Variables::of(&document, format).map_err(failure)?;
     if literal {

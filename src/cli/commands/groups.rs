@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::file_or_default;
-use super::updatekeys::warn_of_clear;
+use super::updatekeys::warn_of_oddities;
 use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
@@ -165,7 +165,7 @@ fn open(change: &Change, keyring: &Keyring, surroundings: &Surroundings) -> Resu
     let path = file_or_default(change.file.clone(), surroundings)?;
     let file = EncryptedFile::of(file::read(&path, None)?)?;
     let unlocked = file.unlock(keyring).map_err(|error| Failure::cannot_open(&path, &error, keyring))?;
-    warn_of_clear(&unlocked, surroundings);
+    warn_of_oddities(&unlocked, surroundings);
     Ok(unlocked)
 }
 

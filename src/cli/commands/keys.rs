@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::file_or_default;
 use crate::cli::Surroundings;
+use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::ops::file;
@@ -30,6 +31,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     if !opened.is_encrypted() {
         surroundings.output.warning(format_args!("{} is not encrypted", path.display()));
     }
+    departures::say_duplicates(&path, &opened.contents.tree, surroundings);
     let mut seen = std::collections::HashSet::new();
     for (key, _) in opened.contents.tree.documents.iter().flat_map(|document| document.entries()) {
         let name = file::variable_name(key);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::file_or_default;
 use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
+use crate::cli::departures::say_unnamed;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::keys::keyring::Keyring;
@@ -133,7 +134,7 @@ fn replace_all(prepared: &[(PathBuf, Rotated, FileLock)], keyring: &Keyring, sur
 
 fn consent(path: &Path, unnamed: &[String], is_given: bool, surroundings: &Surroundings) -> Result<(), Failure> {
     let shown = path.display();
-    surroundings.output.warning(format_args!("{shown} has recipients that no rule names: {}", unnamed.join(", ")));
+    say_unnamed(path, unnamed, surroundings);
     if is_given {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
+use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::people::People;
@@ -224,7 +225,7 @@ impl Run<'_> {
         let Pending { file, change, groups } = pending;
         let path = file.path.clone();
         let unlocked = file.unlock(&self.keyring).map_err(|error| Failure::cannot_open(&path, &error, &self.keyring))?;
-        warn_of_clear(&unlocked, self.surroundings);
+        warn_of_oddities(&unlocked, self.surroundings);
         unlocked.wrap_for(groups, change.threshold, &self.keyring).map_err(|error| Failure::rewrap(&path, error))
     }
 
@@ -283,8 +284,10 @@ fn lines(change: &Change, people: &People) -> Vec<String> {
     lines
 }
 
-/// Says that a value is not what the file's rule makes of it. It keeps nobody from being let in or put out.
-pub(super) fn warn_of_clear(unlocked: &Unlocked, surroundings: &Surroundings) {
+/// Says that names stand several times, or that a value is not what the file's rule makes of it. It keeps nobody from being let in or
+/// put out.
+pub(super) fn warn_of_oddities(unlocked: &Unlocked, surroundings: &Surroundings) {
+    departures::say_duplicates(&unlocked.file.path, &unlocked.file.document.tree, surroundings);
     if let Some(key) = &unlocked.in_clear {
         let name = file::variable_name(key);
         let shown = unlocked.file.path.display();

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::check::Mistakes;
 use super::error::DraftFailure;
 use crate::dialect::refusal::Note;
+use crate::document::metadata::Metadata;
 use crate::ops::exec::policy::Effect;
 
 /// How an edit talks with the user. Without a terminal every question has its safe answer.
@@ -57,6 +58,8 @@ pub enum Fact<'a> {
     EditorKeeps(&'a str, &'a str),
     /// The file is behind a link.
     BehindLink(&'a Path),
+    /// The file that is edited says this about its own encryption.
+    Opened(&'a Metadata),
     /// Comments that anybody could have added.
     ClearComments(usize),
     /// The file changed since the draft was made, and both are shown.

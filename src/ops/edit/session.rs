@@ -97,6 +97,9 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
         },
         (None, false) => Base::open(request, dialog)?.with_its_text(),
     };
+    if !base.original.is_new {
+        dialog.tell(Fact::Opened(base.original.document.metadata()));
+    }
     if base.original.document.clear_comments > 0 {
         dialog.tell(Fact::ClearComments(base.original.document.clear_comments));
     }

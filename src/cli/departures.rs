@@ -1,0 +1,48 @@
+//! Says how a file departs from its rule, or repeats itself, where that is no reason to refuse it.
+//!
+//! Its one invariant: a `.sops.yaml` that is missing or broken keeps nobody from what is there already.
+
+use std::path::Path;
+
+use super::Surroundings;
+use crate::document::metadata::Metadata;
+use crate::ops::departures::{duplicates, other_selection, unnamed_recipients};
+use crate::tree::Tree;
+
+/// What somebody who reads the file should know.
+pub fn of_reading(path: &Path, metadata: &Metadata, surroundings: &Surroundings) {
+    let (Some(config), Ok(absolute)) = (surroundings.config_to_compare(), std::path::absolute(path)) else { return };
+    let Some((option, text)) = other_selection(metadata, &config, &absolute) else { return };
+    let (own, shown) = (&metadata.selection, path.display());
+    surroundings.output.warning(format_args!(
+        "{shown}: which values are encrypted is not as its rule says: it has `{}: {}`, the rule in {} `{}: {text}`",
+        own.option().field(),
+        own.text(),
+        config.path.display(),
+        option.field(),
+    ));
+}
+
+/// What somebody who changes the file should know.
+pub fn of_changing(path: &Path, metadata: &Metadata, surroundings: &Surroundings) {
+    let (Some(config), Ok(absolute)) = (surroundings.config_to_compare(), std::path::absolute(path)) else { return };
+    if !config.rule_for(&absolute).is_ok_and(|rule| rule.is_some()) {
+        return;
+    }
+    let unnamed = unnamed_recipients(metadata, Some(&config), &absolute).unwrap_or_default();
+    if !unnamed.is_empty() {
+        say_unnamed(path, &unnamed, surroundings);
+    }
+}
+
+/// Says who can read the file although no rule names them.
+pub fn say_unnamed(path: &Path, unnamed: &[String], surroundings: &Surroundings) {
+    surroundings.output.warning(format_args!("{} has recipients that no rule names: {}", path.display(), unnamed.join(", ")));
+}
+
+/// Says which names stand several times.
+pub fn say_duplicates(path: &Path, tree: &Tree, surroundings: &Surroundings) {
+    for name in duplicates(tree) {
+        surroundings.output.warning(format_args!("{}: `{name}` stands more than once; the last value counts", path.display()));
+    }
+}
