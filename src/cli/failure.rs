@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::exit_code::ExitCode;
 use crate::config::ConfigError;
+use crate::dialect::refusal::Refusal;
 use crate::document::NotADocument;
 use crate::document::metadata::MetadataError;
 use crate::format::{EmitError, ParseError};
@@ -152,8 +153,7 @@ impl Failure {
         let what = format!("cannot store {}", path.display());
         match error {
             PrepareError::Lines(refusals) => {
-                let lines: Vec<String> = refusals.iter().map(ToString::to_string).collect();
-                let failure = Self::new(ExitCode::Malformed, what).because(lines.join("\n"));
+                let failure = Self::new(ExitCode::Malformed, what).because(first_lines(&refusals));
                 match fix.filter(|_| refusals.iter().all(|refusal| refusal.reason.can_be_fixed())) {
                     Some(command) => failure
                         .hint(format!("change these lines, or let `{command}` turn what python-dotenv ignores into comments")),
@@ -305,7 +305,17 @@ fn causes(first: Option<&dyn Error>) -> Option<String> {
     (!causes.is_empty()).then(|| causes.join(": "))
 }
 
-/// What to do about a file that no one file of secrets can be.
+/// What is wrong with the first lines of a text. In a file that is none of secrets it is all of them.
+fn first_lines(refusals: &[Refusal]) -> String {
+    const SHOWN: usize = 10;
+    let mut lines: Vec<String> = refusals.iter().take(SHOWN).map(ToString::to_string).collect();
+    if refusals.len() > SHOWN {
+        lines.push(format!("and {} more like these", counted(refusals.len() - SHOWN, "line", "lines")));
+    }
+    lines.join("\n")
+}
+
+/// What to do about a file that is too large to be one of secrets.
 const TOO_LARGE: &str = "no file of secrets is that large: look at what it is, or split it into several files";
 
 /// How to get back what a file was.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ExitCode, Failure, chain, shell_word};
+use super::{ExitCode, Failure, chain, first_lines, shell_word};
 use crate::document::EncryptError;
 use crate::document::access::{KeyPathError, NotFound};
 use crate::keys::keyring::Keyring;
@@ -79,8 +79,7 @@ impl Failure {
                 Self::new(ExitCode::Usage, "no new variable can have that name").because(&error).hint("choose another name")
             }
             VariableError::Mistakes(Mistakes::Lines(lines)) => {
-                let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
-                Self::new(ExitCode::Malformed, format!("{shown} is not changed")).because(lines.join("\n")).hint(by_editor)
+                Self::new(ExitCode::Malformed, format!("{shown} is not changed")).because(first_lines(lines)).hint(by_editor)
             }
             VariableError::Mistakes(_) | VariableError::Decode(_) | VariableError::Emit(_) => {
                 Self::new(ExitCode::Malformed, format!("{shown} is not changed")).because(chain(&error)).hint(by_editor)

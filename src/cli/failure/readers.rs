@@ -87,7 +87,15 @@ impl Failure {
             ConfigError::Yaml { source: YamlError { problem: YamlProblem::UnknownEscape, .. }, .. } => {
                 failure.hint(r"in double quotes a backslash is YAML's own: write a pattern in single quotes, as in '\.env$'")
             }
-            _ => failure,
+            ConfigError::Read { source: ReadError::NotRegular, .. } => {
+                failure.hint("a config is a file: put one there, or nothing")
+            }
+            ConfigError::Read { .. } => {
+                failure.hint("the rules for new files are read from it, and nothing is done without them")
+            }
+            ConfigError::TooLarge { .. } => failure.hint("no config is that large: look at what it is"),
+            ConfigError::NotUtf8 { .. } => failure.hint("save it as UTF-8"),
+            _ => failure.hint("correct it there; `dotsops rule FILE` then says which rule counts for FILE, and why"),
         }
     }
 
