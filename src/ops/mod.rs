@@ -1,6 +1,7 @@
 //! A verb's meaning, provable without a terminal.
 
 pub mod change;
+pub mod departures;
 pub mod edit;
 pub mod encrypt;
 pub mod exec;

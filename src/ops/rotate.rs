@@ -7,10 +7,9 @@ use std::path::Path;
 use time::UtcDateTime;
 
 use super::change::{self, ChangeError, Durability, Original};
+use super::departures::duplicates;
 use super::encrypt;
-use super::file::variable_name;
 use super::new_file::{self, NewFileError};
-use crate::config::{Config, ConfigError};
 use crate::document::encrypt_new;
 use crate::document::metadata::Metadata;
 use crate::keys::age::recipient::{RecipientError, is_same};
@@ -19,7 +18,6 @@ use crate::keys::quantum::weak_links;
 use crate::keys::{Kind, new_master_key, shown};
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{Expected, ReadOnly};
-use crate::tree::Tree;
 
 /// Who shall be able to read a file besides, or no more.
 #[derive(Default)]
@@ -54,26 +52,6 @@ pub enum Fact {
     ClearComments(usize),
     /// Classic recipients that undo what the post-quantum ones beside them are for, now that somebody was added.
     WeakLinks(Vec<String>),
-}
-
-/// The recipients of a file at `path` (absolute) that its rule in `config` does not name.
-///
-/// They could be somebody's who added them without any key: reading the file they cannot, but after a rotation they could.
-///
-/// # Errors
-/// [`ConfigError`] if the config cannot be used. A file that no rule is for has nobody named.
-pub fn unnamed_recipients(metadata: &Metadata, config: Option<&Config>, path: &Path) -> Result<Vec<String>, ConfigError> {
-    let rule = match config.map(|config| config.rule_for(path)) {
-        None | Some(Ok(None)) => return Ok(Vec::new()),
-        Some(Ok(Some(rule))) => Some(rule),
-        Some(Err(ConfigError::NoMatchingRule { .. })) => None,
-        Some(Err(error)) => return Err(error),
-    };
-    let named: Vec<(Kind, String)> =
-        rule.iter().flat_map(|rule| &rule.groups).flat_map(|group| &group.keys).map(|key| (key.kind, key.identity())).collect();
-    let keys = metadata.key_groups.iter().flat_map(|group| &group.keys);
-    let unnamed = keys.filter(|key| !named.iter().any(|(kind, name)| *kind == key.kind() && is_same(name, key.recipient())));
-    Ok(unnamed.map(|key| shown(key.recipient()).to_owned()).collect())
 }
 
 /// Encrypts everything of a file afresh, under a new data key wrapped for its recipients and `readers`. `keyring` says what the user may
@@ -148,17 +126,6 @@ fn change_readers(metadata: &mut Metadata, readers: &Readers, facts: &mut Vec<Fa
         }
     }
     Ok(())
-}
-
-fn duplicates(tree: &Tree) -> Vec<String> {
-    let names = tree.documents.iter().flat_map(|document| document.entries()).map(|(key, _)| variable_name(key));
-    let (mut seen, mut twice) = (std::collections::HashSet::new(), Vec::new());
-    for name in names {
-        if !seen.insert(name.clone()) && !twice.contains(&name) {
-            twice.push(name);
-        }
-    }
-    twice
 }
 
 /// Why a file was not rotated.

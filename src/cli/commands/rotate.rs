@@ -10,6 +10,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::{self, Durability};
+use crate::ops::departures;
 use crate::ops::rotate::{self, Fact, Readers, Rotated};
 use crate::sys::atomic_write::{self, Expected, ReadOnly};
 use crate::sys::file_lock::{FileLock, file_id};
@@ -73,7 +74,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         let lock = FileLock::acquire(&state, &path).map_err(|error| Failure::lock(&path, &error))?;
         let original = change::open(&path, &keyring).map_err(|error| Failure::change(&path, error, NOTHING, &keyring))?;
         let mut unnamed =
-            rotate::unnamed_recipients(original.document.metadata(), config.as_ref(), &std::path::absolute(&path)?)?;
+            departures::unnamed_recipients(original.document.metadata(), config.as_ref(), &std::path::absolute(&path)?)?;
         unnamed.retain(|recipient| !readers.add.contains(recipient) && !readers.remove.contains(recipient));
         if !unnamed.is_empty() {
             consent(&path, &unnamed, arguments.yes || arguments.dry_run, surroundings)?;
