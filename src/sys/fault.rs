@@ -1,7 +1,7 @@
 //! Places where the tests make a write fail or end, compiled only under the Cargo feature `faults`.
 //!
 //! Knows the steps of writes and edits by name, and nothing of what is written. Its one invariant: without the feature a
-//! [`fault_point!`](crate::sys::fault::fault_point) is nothing at all, and with it nothing but what [`arm`] was told happens.
+//! `fault_point!` is nothing at all, and with it nothing happens but what `arm` was told.
 //!
 //! A point stands before the step that it is named after, so an error there is a failure of that step, and a kill there comes after
 //! the step before it.

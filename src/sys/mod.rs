@@ -13,6 +13,7 @@ pub mod atomic_write;
 mod attributes;
 pub mod editor;
 pub mod environment;
+#[doc(hidden)]
 pub mod fault;
 pub mod file_lock;
 pub mod hardening;

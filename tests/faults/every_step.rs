@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use dotsops::sys::fault::{ARMED_BY, FaultPoint, LOGGED_TO};
+use rustix::fs::{Mode, OFlags};
 
 use crate::support::sandbox::{Ended, ended};
 use crate::support::writing::{READERS, Stands, WRITERS, World, Writer, assert_message, assert_shared_folders_clean, reference};
@@ -77,10 +78,20 @@ fn steps(writer: &'static Writer, files: Files) -> Vec<Step> {
     reached.iter().enumerate().map(step).collect()
 }
 
+/// Whether the file system of the temporary folder knows files without a name.
+fn makes_unnamed_files() -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    rustix::fs::open(folder.path(), flags, Mode::RUSR | Mode::WUSR).is_ok()
+}
+
 /// Each kind of fault at each step of `writer`.
 fn disturb(writer: &'static Writer, files: Files) {
     let reference = reference(writer);
-    for step in steps(writer, files) {
+    let steps = steps(writer, files);
+    let has_names = steps.iter().any(|step| step.point == FaultPoint::NewNamed);
+    assert!(files == Files::Named || !has_names || !makes_unnamed_files(), "{} makes files with temporary names", writer.name);
+    for step in steps {
         let mut kinds = vec!["kill"];
         if step.point.can_fail() && !(step.point == FaultPoint::NewUnnamed && files == Files::Named) {
             kinds.extend(["eio", "enospc"]);
@@ -109,8 +120,10 @@ fn disturb(writer: &'static Writer, files: Files) {
                 }
                 kind => session = assert_told(step, kind, &ended, &world, &when),
             }
-            // Whoever can still clean up does; before the first write what was left of old is still there.
-            if kind != "kill" && ended.code == 0 && step.point != FaultPoint::LeftoverRemove {
+            // Whoever can still clean up does; and a file has a temporary name for the length of one rename.
+            let may_be_left = kind == "kill" && (step.point == FaultPoint::Named || has_names);
+            assert!(may_be_left || world.own_leftovers().is_empty(), "{:?} left over {when}", world.own_leftovers());
+            if ended.code == 0 && step.point != FaultPoint::LeftoverRemove {
                 assert_eq!(world.leftovers(), Vec::<PathBuf>::new(), "left over {when}");
             }
             world.assert_clean(session, &when);
@@ -221,13 +234,15 @@ fn every_verb_writes_or_does_not() {
 }
 
 #[test]
-fn what_a_kill_leaves_of_a_plaintext_is_for_its_user_alone() {
+fn what_a_kill_leaves_of_a_plaintext_is_for_nobody_who_could_not_read_it_anyway() {
     let writer = WRITERS.iter().find(|writer| writer.name == "decrypt -o over a file").unwrap();
-    let world = World::of(writer);
-    fs::set_permissions(world.editing.sandbox.path("there.txt"), fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(run(&world, &["named:kill".to_owned()]).code, SIGKILL);
-    let left = world.leftovers();
-    let mode = |path: &PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!(left.iter().map(mode).collect::<Vec<_>>(), [0o600]);
-    world.assert_next_works("after a kill before the rename");
+    for (faults, mode) in [("named:kill", 0o640), ("new-unnamed:eopnotsupp,written:kill", 0o600)] {
+        let world = World::of(writer);
+        fs::set_permissions(world.editing.sandbox.path("there.txt"), fs::Permissions::from_mode(0o640)).unwrap();
+        assert_eq!(run(&world, &[faults.to_owned()]).code, SIGKILL);
+        let left = world.own_leftovers();
+        let modes = left.iter().map(|path| fs::metadata(path).unwrap().permissions().mode() & 0o7777);
+        assert_eq!(modes.collect::<Vec<_>>(), [mode], "{faults}");
+        world.assert_next_works("after a kill before the rename");
+    }
 }

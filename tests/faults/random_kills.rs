@@ -116,8 +116,7 @@ fn kill_one(victim: &Mutex<Victim>, part: f64, over_all: bool, tally: &Mutex<Tal
         let new = stands.values().filter(|stands| **stands == Stands::New).count();
         tally.new += usize::from(new == stands.len());
         tally.partly_new += usize::from(new > 0 && new < stands.len());
-        tally.leftovers +=
-            world.leftovers().iter().filter(|path| !path.ends_with(".secrets.env.dotsops-0123456789abcdef")).count();
+        tally.leftovers += world.own_leftovers().len();
         tally.sessions += world.editing.sessions().len();
         tally.drafts += usize::from(world.editing.has_draft());
     }

@@ -213,7 +213,12 @@ impl World {
         assert_eq!(self.leftovers(), Vec::<PathBuf>::new(), "left over {when}, and after the next command");
     }
 
-    /// Everything that was to become a file and did not.
+    /// What of this run was to become a file and did not.
+    pub fn own_leftovers(&self) -> Vec<PathBuf> {
+        self.leftovers().into_iter().filter(|path| !path.ends_with(LEFTOVER)).collect()
+    }
+
+    /// Everything that was to become a file and did not; the world began with one, which goes when its file is changed.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         let mut folders = vec![self.editing.sandbox.root().to_owned()];
         let mut found = Vec::new();
@@ -226,7 +231,6 @@ impl World {
                 }
             }
         }
-        // What the world began with goes when its file is changed.
         found.retain(|path| !path.ends_with(LEFTOVER) || self.writer.targets.contains(&"secrets.env"));
         found
     }
