@@ -4,67 +4,49 @@
 //! medians count. `$DOTSOPS_ROUNDS` is how many runs each gets (300). `sops` is left out if it is not on PATH.
 #![allow(clippy::print_stdout)]
 
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+mod support;
 
-const DOTSOPS: &str = env!("CARGO_BIN_EXE_dotsops");
+use support::{Contender, DOTSOPS, Place, cost, has_sops, in_turn, milliseconds, ratio, rounds, verdict};
+
 const VALUES: usize = 20;
 
+/// How many times `env true` it may take.
+const TARGET: f64 = 1.7;
+
 fn main() {
-    let rounds = std::env::var("DOTSOPS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(300);
-    let folder = tempfile::tempdir().unwrap();
-    prepare(folder.path());
+    let rounds = rounds(300);
+    let place = Place::new();
+    place.write_plaintext("plain.env", VALUES, None);
+    cost(&mut place.command(&[DOTSOPS, "--quiet", "encrypt", "--age", &place.recipient, "-o", "secrets.env", "plain.env"]));
+    place.cost_into("seen", &[DOTSOPS, "exec", "--", "env"]);
+    let seen = std::fs::read_to_string(place.path("seen")).unwrap();
+    let plaintext = std::fs::read_to_string(place.path("plain.env")).unwrap();
+    assert!(plaintext.lines().all(|line| seen.lines().any(|variable| variable == line)), "the program does not see the values");
+
+    let run = |words: &'static [&'static str]| {
+        let mut command = place.command(words);
+        move || cost(&mut command)
+    };
     let mut contenders = vec![
-        ("env true", command(folder.path(), &["env", "true"])),
-        ("dotsops exec -- true", command(folder.path(), &[DOTSOPS, "exec", "--", "true"])),
+        Contender::new("env true", run(&["env", "true"])),
+        Contender::new("dotsops exec -- true", run(&[DOTSOPS, "exec", "--", "true"])),
     ];
-    if which::which("sops").is_ok() {
-        contenders.push(("sops exec-env … true", command(folder.path(), &["sops", "exec-env", "secrets.env", "true"])));
+    if has_sops() {
+        contenders.push(Contender::new("sops exec-env … true", run(&["sops", "exec-env", "secrets.env", "true"])));
     }
-    let mut times: Vec<Vec<Duration>> = contenders.iter().map(|_| Vec::with_capacity(rounds)).collect();
-    for round in 0..rounds + 10 {
-        for ((_, command), times) in contenders.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            let status = command.status().unwrap();
-            let time = start.elapsed();
-            assert!(status.success());
-            // The first rounds fill the page cache.
-            if round >= 10 {
-                times.push(time);
-            }
-        }
-    }
-    let medians: Vec<Duration> = times.iter_mut().map(|times| median(times)).collect();
-    println!("{VALUES} values, medians of {rounds} runs each");
-    for ((name, _), median) in contenders.iter().zip(&medians) {
-        let ratio = median.as_secs_f64() / medians[0].as_secs_f64();
-        println!("{name:<22} {:>8.3} ms  {ratio:>6.2} × env", median.as_secs_f64() * 1e3);
-    }
-}
+    let summaries = in_turn(&mut contenders, 10, rounds);
 
-/// An identity and an encrypted file.
-fn prepare(folder: &Path) {
-    let run = |arguments: &[&str]| assert!(command(folder, arguments).status().unwrap().success(), "{arguments:?}");
-    run(&[DOTSOPS, "--quiet", "keygen"]);
-    let keys = std::fs::read_to_string(folder.join(".config/sops/age/keys.txt")).unwrap();
-    let recipient = keys.split_once("public key: ").unwrap().1.lines().next().unwrap();
-    let plaintext: String =
-        (0..VALUES).map(|n| format!("SERVICE_{n}_URL=https://user:{n:032}@service-{n}.example.org/\n")).collect();
-    std::fs::write(folder.join("plain.env"), plaintext).unwrap();
-    run(&[DOTSOPS, "--quiet", "encrypt", "--age", recipient, "-o", "secrets.env", "plain.env"]);
-}
-
-fn command(folder: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(words[0]);
-    command.args(&words[1..]).current_dir(folder).env("HOME", folder).env_remove("XDG_CONFIG_HOME").stdout(Stdio::null());
-    for variable in ["SOPS_AGE_KEY", "SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE", "DOTSOPS_FILE"] {
-        command.env_remove(variable);
+    println!("{VALUES} values, medians of {rounds} runs each, between them the middle half of the runs");
+    for (contender, summary) in contenders.iter().zip(&summaries) {
+        println!(
+            "{:<22} {:>8.3} ms ({:.3}–{:.3})  {:>6.2} × env",
+            contender.name,
+            milliseconds(summary.wall),
+            milliseconds(summary.quartiles.0),
+            milliseconds(summary.quartiles.1),
+            ratio(summary.wall, summaries[0].wall),
+        );
     }
-    command
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+    let found = ratio(summaries[1].wall, summaries[0].wall);
+    println!("exec at most {TARGET} × env true: {found:.2}, {}", verdict(found <= TARGET));
 }
