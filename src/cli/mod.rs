@@ -18,7 +18,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use environment::Environment;
 use exit_code::ExitCode;
@@ -73,9 +73,9 @@ Exit codes:
     after_help = "Example:\n  dotsops init",
     after_long_help = AFTER_HELP
 )]
-pub struct CommandLine {
+struct CommandLine<Verbs: Subcommand = Command> {
     #[command(subcommand)]
-    command: Command,
+    command: Verbs,
 
     /// Leave out notes and warnings
     #[arg(long, short, global = true)]
@@ -107,6 +107,12 @@ enum Command {
     Filestatus(commands::filestatus::Arguments),
     Completions(commands::completions::Arguments),
     Man(commands::man::Arguments),
+}
+
+/// The one verb that others wait for.
+#[derive(Subcommand)]
+enum OnlyExec {
+    Exec(commands::exec::Arguments),
 }
 
 /// What every command is given.
@@ -194,10 +200,19 @@ fn is_exec(arguments: &[OsString]) -> bool {
     false
 }
 
+/// Reads the command line. To define all verbs takes longer than `exec` takes for everything else, so that one is tried alone; what it
+/// makes nothing of, as a request for help, is read again with all of them.
+fn parse(arguments: &[OsString]) -> Result<CommandLine, clap::Error> {
+    if is_exec(arguments)
+        && let Ok(CommandLine { command: OnlyExec::Exec(exec), quiet, config }) = CommandLine::try_parse_from(arguments)
+    {
+        return Ok(CommandLine { command: Command::Exec(exec), quiet, config });
+    }
+    CommandLine::try_parse_from(arguments)
+}
+
 fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
-    let parsed =
-        CommandLine::command().try_get_matches_from(&arguments).and_then(|matches| CommandLine::from_arg_matches(&matches));
-    let line = match parsed {
+    let line = match parse(&arguments) {
         Ok(line) => line,
         Err(error) => {
             let output = Output::new(false);
@@ -250,5 +265,5 @@ fn end_by(failure: &Failure, output: &Output) -> ExitCode {
 
 /// The definition of the command line, for man pages.
 pub fn definition() -> clap::Command {
-    CommandLine::command()
+    <CommandLine>::command()
 }
