@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memchr;
 
 /// The length of a tag in bytes.
 pub const TAG_LENGTH: usize = 16;
@@ -120,7 +121,7 @@ const PREFIX: &[u8] = b"ENC[AES256_GCM,";
 /// What stands between `name` and the next `end`, at least one byte, and what follows `end`.
 fn part<'a>(text: &'a [u8], name: &[u8], end: u8) -> Option<(&'a [u8], &'a [u8])> {
     let text = text.strip_prefix(name)?;
-    let length = text.iter().position(|byte| *byte == end).filter(|length| *length > 0)?;
+    let length = memchr(end, text).filter(|length| *length > 0)?;
     Some((&text[..length], &text[length + 1..]))
 }
 

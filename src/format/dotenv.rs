@@ -8,6 +8,8 @@
 //!
 //! Source: getsops/sops `stores/dotenv/store.go`, v3.13.3.
 
+use memchr::{memchr, memchr_iter};
+
 use super::flatten::{FlattenError, Nesting, flatten, is_in_list};
 use super::plain::{LONGEST, push_plain};
 use super::{Contents, EmitError, Format, MAX_BYTES, MAX_ENTRIES, ParseError};
@@ -36,7 +38,7 @@ impl Format for Dotenv {
         }
         let converted = encrypted && every_line_ends_in_crlf(text);
 
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(memchr_iter(b'\n', text).count().min(MAX_ENTRIES) + 1);
         let mut metadata = Nesting::default();
         let mut behind_metadata = false;
         for (line, bytes) in numbered(text) {
@@ -119,9 +121,16 @@ pub fn read_back(value: &Value) -> Option<SecretBytes> {
 }
 
 /// The lines without their LF. Text behind the last LF is a line too, if there is any.
-fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let without_end = text.strip_suffix(b"\n").unwrap_or(text);
-    without_end.split(|byte| *byte == b'\n').take(if text.is_empty() { 0 } else { usize::MAX })
+pub(super) fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        if text.is_empty() {
+            return None;
+        }
+        let end = memchr(b'\n', text).unwrap_or(text.len());
+        let line = &text[..end];
+        text = text.get(end + 1..).unwrap_or_default();
+        Some(line)
+    })
 }
 
 /// The lines with their numbers from 1.
@@ -160,7 +169,7 @@ fn item(line: &[u8]) -> Option<Item> {
 
 /// Key and value of a line that has a `=`.
 fn entry(line: &[u8]) -> Option<(&[u8], SecretBytes)> {
-    let equals = line.iter().position(|byte| *byte == b'=')?;
+    let equals = memchr(b'=', line)?;
     Some((&line[..equals], unescaped(&line[equals + 1..])))
 }
 
@@ -177,7 +186,7 @@ fn unescaped(mut value: &[u8]) -> SecretBytes {
 }
 
 fn backslash_n(value: &[u8]) -> Option<usize> {
-    value.windows(2).position(|pair| pair == b"\\n")
+    memchr_iter(b'\\', value).find(|at| value.get(at + 1) == Some(&b'n'))
 }
 
 /// Where the list that is incomplete begins.
@@ -238,7 +247,7 @@ fn size_of_item(item: &Item) -> usize {
 
 fn size_of_scalar(scalar: &Scalar) -> usize {
     match scalar {
-        Scalar::Text(text) => text.len() + text.expose().iter().filter(|byte| **byte == b'\n').count(),
+        Scalar::Text(text) => text.len() + memchr_iter(b'\n', text.expose()).count(),
         Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Time(_) => LONGEST,
     }
 }
@@ -262,12 +271,13 @@ fn push_entry(key: &[u8], scalar: &Scalar, text: &mut SecretBytes) {
     text.push(b"=");
     match scalar {
         Scalar::Text(value) => {
-            let mut parts = value.expose().split(|byte| *byte == b'\n');
-            text.push(parts.next().unwrap_or_default());
-            for part in parts {
+            let mut rest = value.expose();
+            while let Some(end) = memchr(b'\n', rest) {
+                text.push(&rest[..end]);
                 text.push(b"\\n");
-                text.push(part);
+                rest = &rest[end + 1..];
             }
+            text.push(rest);
         }
         other => push_plain(other, text),
     }

@@ -4,6 +4,10 @@
 
 use std::path::Path;
 
+use memchr::{memchr, memmem};
+
+use super::dotenv::lines;
+
 /// The five syntaxes that sops knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Syntax {
@@ -74,12 +78,12 @@ impl Syntax {
 /// files too: encrypted, they are JSON.
 pub fn detect(text: &[u8]) -> Option<Syntax> {
     if text.trim_ascii_start().starts_with(b"{") {
-        let metadata = position(text, b"\"sops\"").map(|start| &text[start..])?;
-        return (position(metadata, b"\"mac\"").or_else(|| position(metadata, b"\"lastmodified\"")).is_some())
+        let metadata = memmem::find(text, b"\"sops\"").map(|start| &text[start..])?;
+        return (memmem::find(metadata, b"\"mac\"").or_else(|| memmem::find(metadata, b"\"lastmodified\"")).is_some())
             .then_some(Syntax::Json);
     }
     let mut section = None;
-    for line in text.split(|byte| *byte == b'\n') {
+    for line in lines(text) {
         if is_flat_metadata(line) {
             return Some(Syntax::Dotenv);
         }
@@ -105,10 +109,10 @@ pub fn detect(text: &[u8]) -> Option<Syntax> {
 /// Whether a dotenv text has an encrypted value or comment. If [`detect`] finds no metadata in it, their lines were cut off: nobody
 /// writes such a plaintext.
 pub fn has_tokens(text: &[u8]) -> bool {
-    text.split(|byte| *byte == b'\n').any(|line| {
+    lines(text).any(|line| {
         let value = match line.strip_prefix(b"#") {
             Some(comment) => comment,
-            None => line.iter().position(|byte| *byte == b'=').map_or(&[][..], |equals| &line[equals + 1..]),
+            None => memchr(b'=', line).map_or(&[][..], |equals| &line[equals + 1..]),
         };
         value.starts_with(b"ENC[AES256_GCM,")
     })
@@ -118,11 +122,7 @@ pub fn has_tokens(text: &[u8]) -> bool {
 fn is_flat_metadata(line: &[u8]) -> bool {
     let Some(rest) = line.strip_prefix(b"sops_") else { return false };
     let name = rest.split(|byte| *byte == b'=').next().unwrap_or_default();
-    matches!(name, b"mac" | b"version" | b"lastmodified") || position(name, b"__list_").is_some()
-}
-
-fn position(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
+    matches!(name, b"mac" | b"version" | b"lastmodified") || memmem::find(name, b"__list_").is_some()
 }
 
 #[cfg(test)]
