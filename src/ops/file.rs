@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::dialect::names::is_portable_name;
 use crate::document::{EncryptedDocument, NotADocument};
 use crate::format::{Contents, Format, ParseError, Syntax, UnsupportedSyntax, detect, has_tokens};
 use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
@@ -91,6 +92,10 @@ pub fn parse(path: &Path, bytes: &[u8], syntax: Option<Syntax>) -> Result<(&'sta
 /// The variable that a stored key stands for: `API_KEY` for `export API_KEY`.
 pub fn variable_name(key: &Key) -> String {
     let text = key.to_string();
+    // No word of a line and no quote can stand in such a name.
+    if is_portable_name(&text) {
+        return text;
+    }
     let line = format!("{text}=");
     match crate::dialect::scanner::scan(&line).into_iter().next().map(|statement| statement.kind) {
         Some(crate::dialect::scanner::Kind::Definition(definition)) => definition.name.to_owned(),
