@@ -313,13 +313,11 @@ fn has_same_lines(before: &[u8], after: &[u8], touched: Range<usize>) -> bool {
 }
 
 fn is_same(one: &Definitions, other: &Definitions) -> bool {
-    let same_value = |one: &Option<SecretString>, other: &Option<SecretString>| match (one, other) {
-        (Some(one), Some(other)) => one.ct_eq(other.expose()),
-        (None, None) => true,
-        _ => false,
-    };
+    // Both are our own: how long it takes to compare them tells nobody anything.
     one.len() == other.len()
-        && one.iter().zip(other).all(|((name, value), (other, other_value))| name == other && same_value(value, other_value))
+        && one.iter().zip(other).all(|((name, value), (other, other_value))| {
+            name == other && value.as_ref().map(SecretString::expose) == other_value.as_ref().map(SecretString::expose)
+        })
 }
 
 fn defined(statement: &Statement<'_>) -> Option<(String, Option<SecretString>)> {
