@@ -70,7 +70,9 @@ impl Original {
     pub fn save(&mut self, path: &Path, tree: &Tree, now: UtcDateTime, read_only: ReadOnly) -> Result<Durability, ChangeError> {
         let contents = self.document.encrypt(tree, now)?;
         let bytes = self.format.emit(&contents.tree, contents.metadata.as_ref(), Some(self.bytes.expose()))?;
-        encrypt::read_back(&bytes, tree, self.format, self.document.data_key())?;
+        drop(contents);
+        let meant = self.format.emit(tree, None, None)?;
+        encrypt::read_back(&bytes, &meant, self.format, self.document.data_key())?;
         fault_point!(kill ReadBack);
         let expected = match self.is_new {
             true => Expected::Absent,

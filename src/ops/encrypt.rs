@@ -84,33 +84,38 @@ pub fn notable_names(tree: &Tree) -> Vec<(String, Effect)> {
 /// # Errors
 /// [`EncryptError`]; nothing was written anywhere.
 pub fn encrypt(
-    tree: &Tree,
+    tree: Tree,
     mut metadata: Metadata,
     format: &dyn Format,
     keyring: &Keyring,
     now: time::UtcDateTime,
 ) -> Result<SecretBytes, EncryptError> {
     let data_key = new_file::data_key(&mut metadata, keyring)?;
-    let contents = encrypt_new(tree, metadata, &data_key, now)?;
+    let contents = encrypt_new(&tree, metadata, &data_key, now)?;
     let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), None)?;
-    read_back(&bytes, tree, format, &data_key)?;
+    let meant = format.emit(&tree, None, None)?;
+    // Each form of a large file takes as much memory as the file; none is kept longer than it is needed.
+    drop((contents, tree));
+    read_back(&bytes, &meant, format, &data_key)?;
     Ok(bytes)
 }
 
-/// Parses and decrypts what is about to be written, and compares it with what was meant.
+/// Parses and decrypts what is about to be written, and compares it with the plaintext that was meant.
 ///
 /// # Errors
 /// [`EncryptError::ReadBack`] and its kind: a mistake of ours that must not reach the disk.
 pub fn read_back(
     bytes: &SecretBytes,
-    meant: &Tree,
+    meant: &SecretBytes,
     format: &dyn Format,
     data_key: &crate::secret::DataKey,
 ) -> Result<(), EncryptError> {
     let document = EncryptedDocument::new(format.parse(bytes.expose())?)?;
-    let written = format.emit(&document.verify(data_key)?, None, None)?;
-    let meant = format.emit(meant, None, None)?;
-    if written.ct_eq(meant.expose()) { Ok(()) } else { Err(EncryptError::ReadBack) }
+    let written = document.verify(data_key)?;
+    drop(document);
+    let written = format.emit(&written, None, None)?;
+    // Both are our own: how long it takes to compare them tells nobody anything.
+    if written.expose() == meant.expose() { Ok(()) } else { Err(EncryptError::ReadBack) }
 }
 
 /// How far the values of a file that has a `sops` block are encrypted.

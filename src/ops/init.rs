@@ -11,6 +11,7 @@ use crate::document::OpenError;
 use crate::document::metadata::Metadata;
 use crate::format::{EmitError, Format};
 use crate::keys::keyring::Keyring;
+use crate::secret::SecretString;
 use crate::sys::atomic_write::{self, Expected, ReadOnly, ReplaceError};
 use crate::sys::regular_file::{LARGEST_FILE, ReadError, read_regular};
 
@@ -71,25 +72,25 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), InitError> {
 /// [`InitError`]. If the file was written but does not open, it is removed again.
 pub fn encrypt_into(
     path: &Path,
-    prepared: &Prepared,
+    prepared: Prepared,
     metadata: Metadata,
     format: &dyn Format,
     keyring: &Keyring,
     now: time::UtcDateTime,
 ) -> Result<(), InitError> {
-    let bytes = encrypt::encrypt(&prepared.tree, metadata, format, keyring, now)?;
+    let bytes = encrypt::encrypt(prepared.tree, metadata, format, keyring, now)?;
     write_new(path, bytes.expose())?;
-    open_again(path, prepared, keyring).inspect_err(|_| {
+    open_again(path, &prepared.text, keyring).inspect_err(|_| {
         let _ = std::fs::remove_file(path);
     })
 }
 
-fn open_again(path: &Path, prepared: &Prepared, keyring: &Keyring) -> Result<(), InitError> {
+fn open_again(path: &Path, meant: &SecretString, keyring: &Keyring) -> Result<(), InitError> {
     let opened = file::read(path, None)?;
     let format = opened.format;
     let document = opened.document()?.open(keyring)?;
     let text = format.emit(&document.tree, None, None)?;
-    if text.ct_eq(prepared.text.expose().as_bytes()) { Ok(()) } else { Err(EncryptError::ReadBack.into()) }
+    if text.ct_eq(meant.expose().as_bytes()) { Ok(()) } else { Err(EncryptError::ReadBack.into()) }
 }
 
 /// Why a repository could not be made ready.

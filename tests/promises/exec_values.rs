@@ -28,7 +28,7 @@ fn encrypted_but(sandbox: &Sandbox, name: &str, plaintext: &[u8], clear: &str) -
     let format = Syntax::Dotenv.format().unwrap();
     let tree = format.parse(plaintext).unwrap().tree;
     let metadata = metadata(Path::new(name), &choice, None).unwrap();
-    let bytes = encrypt(&tree, metadata, format, &keyring(), time::UtcDateTime::now()).unwrap();
+    let bytes = encrypt(tree, metadata, format, &keyring(), time::UtcDateTime::now()).unwrap();
     sandbox.write(name, bytes.expose())
 }
 

@@ -24,7 +24,7 @@ fn an_edit_of_another_line_keeps_their_tokens() {
     data.push("BREAK", Value::text(b"c:\new"));
     data.push("OTHER", Value::text(b"hunter2"));
     let metadata = metadata(&[RECIPIENT], None, false);
-    let file = encrypt(&Tree::of(data), metadata, &Dotenv, &keyring(), UtcDateTime::from_unix_timestamp(1_700_000_000).unwrap())
+    let file = encrypt(Tree::of(data), metadata, &Dotenv, &keyring(), UtcDateTime::from_unix_timestamp(1_700_000_000).unwrap())
         .ok()
         .unwrap();
     let expected = "FLOAT=5.0\nLARGE=1E+21\nINT=-5\nTRUTH=true\nTIME=2024-05-06T07:08:09Z\nBACKSLASH=c:\\new\nBREAK=c:\\new\n";

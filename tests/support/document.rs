@@ -36,7 +36,7 @@ pub fn metadata(recipients: &[&str], selection: Option<(SelectionOption, &str)>,
 pub fn encrypted(plaintext: &[u8], metadata: Metadata) -> Result<Vec<u8>, String> {
     let tree = Dotenv.parse(plaintext).map_err(|error| error.to_string())?.tree;
     let now = UtcDateTime::from_unix_timestamp(1_700_000_000).unwrap();
-    encrypt(&tree, metadata, &Dotenv, &keyring(), now).map(|bytes| bytes.expose().to_vec()).map_err(|error| error.to_string())
+    encrypt(tree, metadata, &Dotenv, &keyring(), now).map(|bytes| bytes.expose().to_vec()).map_err(|error| error.to_string())
 }
 
 /// Opens an encrypted file.

@@ -115,14 +115,17 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     if let Some(path) = arguments.output.as_deref().filter(|_| !arguments.force) {
         super::refuse_to_replace_encrypted(path)?;
     }
-    let encrypted = encrypt::encrypt(&prepared.tree, metadata, format, &keyring, surroundings.now())?;
-    match (&arguments.output, arguments.in_place) {
+    // Only what is replaced is compared with once more.
+    let original = arguments.in_place.then_some(bytes);
+    drop(prepared.text);
+    let encrypted = encrypt::encrypt(prepared.tree, metadata, format, &keyring, surroundings.now())?;
+    match (&arguments.output, original) {
         (Some(path), _) => {
             let result = atomic_write::replace(path, encrypted.expose(), Expected::Whatever, ReadOnly::Refuse);
             super::written(path, result, surroundings)?;
         }
-        (None, true) => {
-            let expected = Expected::Bytes(bytes.expose());
+        (None, Some(original)) => {
+            let expected = Expected::Bytes(original.expose());
             super::written(&shown, atomic_write::replace(&shown, encrypted.expose(), expected, ReadOnly::Refuse), surroundings)?;
             if shown.file_name().is_some_and(|name| name == ".env") {
                 let proposed = encrypt::proposed_name(&shown);
@@ -132,7 +135,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
                 ));
             }
         }
-        (None, false) => output.secret(&encrypted)?,
+        (None, None) => output.secret(&encrypted)?,
     }
     Ok(ExitCode::Done)
 }

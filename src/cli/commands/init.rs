@@ -202,7 +202,7 @@ impl Ready<'_> {
             .map_err(|error| Failure::cannot_store(&plaintext, error, Some(&fix)))?;
         encrypt_command::tell(&prepared, self.surroundings);
         encrypt_command::consent_to_clear(&prepared, &metadata, &self.arguments.allow_plaintext, self.surroundings)?;
-        init::encrypt_into(file, &prepared, metadata, format, &self.keyring, self.surroundings.now())?;
+        init::encrypt_into(file, prepared, metadata, format, &self.keyring, self.surroundings.now())?;
         self.say(format_args!("{}: made from {}, and read back", file.display(), plaintext.display()))?;
         if known.is_some() {
             self.say_public(&plaintext, bytes.expose())?;
