@@ -229,6 +229,30 @@ impl Drop for DataKey {
     }
 }
 
+/// Does `work`, and then overwrites the stack that it used, as far as [`STACK`] bytes below the caller.
+///
+/// What moves through registers is spilled there: halves of keys, pieces of texts. Nothing else wipes that.
+pub fn with_clean_stack<T>(work: impl FnOnce() -> T) -> T {
+    let result = below(work);
+    overwrite_stack();
+    result
+}
+
+/// How much of the stack is overwritten: more than decrypting takes.
+const STACK: usize = 64 << 10;
+
+/// A frame of its own, so that nothing of `work` lies in the caller's.
+#[inline(never)]
+fn below<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn overwrite_stack() {
+    let mut stack = [0u8; STACK];
+    std::hint::black_box(&mut stack);
+}
+
 /// One page's worth of key slots, so that locking it locks nothing else.
 #[repr(align(4096))]
 struct Arena([[u8; DataKey::LENGTH]; 128]);

@@ -27,6 +27,7 @@ use output::Output;
 
 use crate::config::{Config, Search};
 use crate::ops::init;
+use crate::secret::with_clean_stack;
 use crate::sys::{hardening, signals};
 
 /// What `dotsops --help` and the man page say behind the options: what every command has in common.
@@ -183,7 +184,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::process::ExitC
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let is_exec = is_exec(&arguments);
     // A panic unwinds, so that destructors wipe; only then it becomes an exit code.
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_in(environment, arguments)));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| with_clean_stack(|| run_in(environment, arguments))));
     outcome.unwrap_or(if is_exec { ExitCode::ExecFailed } else { ExitCode::Bug }).into()
 }
 

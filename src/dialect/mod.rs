@@ -20,7 +20,7 @@ use std::ops::RangeInclusive;
 use self::interpolation::{Binding, Duplicate, Precedence};
 use self::names::shown;
 use self::scanner::{Failure, Kind};
-use crate::secret::SecretString;
+use crate::secret::{SecretString, with_clean_stack};
 
 /// A file's bytes as text in which LF alone ends a line.
 pub struct Decoded {
@@ -103,6 +103,10 @@ pub struct Failed {
 /// assert_eq!((reading.bindings[1].key.as_str(), url), ("URL", Some("db:5432")));
 /// ```
 pub fn read(text: &str, precedence: Precedence, environment: &dyn Fn(&str) -> Option<SecretString>) -> Reading {
+    with_clean_stack(|| read_all(text, precedence, environment))
+}
+
+fn read_all(text: &str, precedence: Precedence, environment: &dyn Fn(&str) -> Option<SecretString>) -> Reading {
     let statements = scanner::scan(text);
     let resolved = interpolation::resolve(&statements, precedence, environment);
     let mut failed = resolved.too_large;

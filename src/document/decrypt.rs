@@ -9,7 +9,7 @@ use crate::crypto::cipher::Cipher;
 use crate::crypto::mac::Mac;
 use crate::crypto::scalar::{self, Decoded};
 use crate::crypto::token::{Token, ValueType};
-use crate::secret::{DataKey, SecretBytes};
+use crate::secret::{DataKey, SecretBytes, with_clean_stack};
 use crate::tree::{Comment, Key, Scalar, Tree};
 
 /// A file's plaintext.
@@ -21,6 +21,10 @@ pub(super) struct Decrypted {
 
 /// Decrypts every leaf of `document` and checks its MAC.
 pub(super) fn decrypt(document: &EncryptedDocument, data_key: &DataKey) -> Result<Decrypted, DecryptError> {
+    with_clean_stack(|| decrypt_all(document, data_key))
+}
+
+fn decrypt_all(document: &EncryptedDocument, data_key: &DataKey) -> Result<Decrypted, DecryptError> {
     let metadata = &document.metadata;
     let cipher = Cipher::new(data_key);
     let mac = Mac::new(metadata.mac_only_encrypted);

@@ -19,7 +19,7 @@ use crate::crypto::mac::Mac;
 use crate::crypto::scalar;
 use crate::crypto::token::{Token, ValueType};
 use crate::format::Contents;
-use crate::secret::{DataKey, SecretBytes};
+use crate::secret::{DataKey, SecretBytes, with_clean_stack};
 use crate::tree::{Comment, Key, Scalar, Tree};
 
 /// Encrypts `tree` as a new file. `metadata` says who can read it and which values are encrypted; its date and MAC are set here.
@@ -28,16 +28,18 @@ use crate::tree::{Comment, Key, Scalar, Tree};
 /// [`EncryptError`].
 pub fn encrypt_new(tree: &Tree, mut metadata: Metadata, data_key: &DataKey, now: UtcDateTime) -> Result<Contents, EncryptError> {
     metadata.touch(now);
-    encrypt(tree, &mut metadata, data_key, VecDeque::new())
+    with_clean_stack(|| encrypt(tree, &mut metadata, data_key, VecDeque::new()))
 }
 
 /// Encrypts `tree` in place of the data of `document`.
 pub(super) fn encrypt_again(document: &mut DecryptedDocument, tree: &Tree, now: UtcDateTime) -> Result<Contents, EncryptError> {
     let DecryptedDocument { tree: plaintext, encrypted, data_key, .. } = document;
     let EncryptedDocument { tree: tokens, metadata } = encrypted;
-    let kept = kept_tokens(known_leaves(plaintext, tokens, metadata)?, &wanted_leaves(tree, metadata)?);
-    metadata.touch(now);
-    encrypt(tree, metadata, data_key, kept)
+    with_clean_stack(|| {
+        let kept = kept_tokens(known_leaves(plaintext, tokens, metadata)?, &wanted_leaves(tree, metadata)?);
+        metadata.touch(now);
+        encrypt(tree, metadata, data_key, kept)
+    })
 }
 
 /// `kept` has the token to write for each leaf, in order; where it has none or has run out, a new one is made.

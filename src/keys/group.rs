@@ -8,7 +8,7 @@ use crate::keys::keyring::{IdentityFailure, Keyring};
 use crate::keys::shamir::{self, CombineError, SplitError};
 use crate::keys::step::Step;
 use crate::keys::{Kind, MasterKey, UnwrapError, WrapError, shown};
-use crate::secret::{DataKey, SecretBytes};
+use crate::secret::{DataKey, SecretBytes, with_clean_stack};
 
 /// The kinds that are tried first, in this order; the others follow in file order.
 ///
@@ -47,6 +47,10 @@ pub fn needed(threshold: u32, groups: usize) -> usize {
 ///
 /// Source: getsops/sops `sops.go`, `GetDataKeyWithKeyServices`. sops tries every group, also when it has enough.
 pub fn unwrap_data_key(groups: &[KeyGroup], threshold: u32, keyring: &Keyring) -> Result<DataKey, UnlockError> {
+    with_clean_stack(|| unwrap_in_steps(groups, threshold, keyring))
+}
+
+fn unwrap_in_steps(groups: &[KeyGroup], threshold: u32, keyring: &Keyring) -> Result<DataKey, UnlockError> {
     if groups.iter().all(|group| group.keys.is_empty()) {
         return Err(UnlockError::NoKeys);
     }

@@ -16,6 +16,7 @@ use crate::keys::command;
 use crate::keys::outside::Outside;
 use crate::keys::source::{IdentitySource, Material, Origin};
 use crate::keys::step::Step;
+use crate::secret::with_clean_stack;
 
 /// An identity and where it came from.
 pub struct HeldIdentity {
@@ -102,7 +103,7 @@ impl Keyring {
     /// The identities to try in `step`. Reads, runs and asks what that takes, if it was not done before.
     pub fn identities(&self, step: Step<'_>) -> Vec<Arc<HeldIdentity>> {
         let mut loaded = self.loaded();
-        match step {
+        with_clean_stack(|| match step {
             Step::Native => {
                 self.read_texts(&mut loaded);
                 loaded.of_form(Form::Native)
@@ -116,7 +117,7 @@ impl Keyring {
             Step::LockedFile { source } => self.unlock(&mut loaded, source),
             Step::Plugin => loaded.of_form(Form::Plugin),
             Step::OtherKinds => Vec::new(),
-        }
+        })
     }
 
     /// Everything in the sources that could not be used, as far as they have been needed.
@@ -128,8 +129,10 @@ impl Keyring {
     /// them. A plugin's identity does not tell its public half.
     pub fn recipients(&self) -> Vec<(Origin, String)> {
         let mut loaded = self.loaded();
-        self.read_texts(&mut loaded);
-        self.read_ssh_keys(&mut loaded);
+        with_clean_stack(|| {
+            self.read_texts(&mut loaded);
+            self.read_ssh_keys(&mut loaded);
+        });
         let mut held: Vec<_> = loaded.identities.iter().filter(|(_, held)| held.identity.form() != Form::Plugin).collect();
         held.sort_by_key(|(source, _)| *source);
         held.into_iter().map(|(_, held)| (held.origin.clone(), held.identity.recipient().to_owned())).collect()
@@ -147,11 +150,13 @@ impl Keyring {
     /// Runs the commands, for no particular recipient, and unlocks the identity files, so that [`Self::recipients`] tells all it can.
     pub fn reach_for_all(&self) {
         let mut loaded = self.loaded();
-        self.read_texts(&mut loaded);
-        self.run_commands(&mut loaded, "");
-        for source in 0..self.sources.len() {
-            self.unlock(&mut loaded, source);
-        }
+        with_clean_stack(|| {
+            self.read_texts(&mut loaded);
+            self.run_commands(&mut loaded, "");
+            for source in 0..self.sources.len() {
+                self.unlock(&mut loaded, source);
+            }
+        });
     }
 
     /// How much each source gave, in their order, as far as they have been needed.

@@ -44,14 +44,11 @@ impl Handler {
         );
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-        let handler = Self { before, dumps, _lock: lock };
-        match fs::write(PATTERN, format!("|{} %p %E", script.display())) {
-            Ok(()) => Some(handler),
-            Err(error) => {
-                peers::peer(&format!("the right to write {PATTERN} ({error})"), None);
-                None
-            }
+        if let Err(error) = fs::write(PATTERN, format!("|{} %p %E", script.display())) {
+            peers::say(&format!("skipped: {PATTERN} cannot be written here: {error}"));
+            return None;
         }
+        Some(Self { before, dumps, _lock: lock })
     }
 
     /// The dump of `process`, if one was kept.
