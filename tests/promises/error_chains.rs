@@ -148,7 +148,7 @@ fn no_error_about_a_plaintext_holds_a_value() {
             let path = folder.path().join("x.env");
             std::fs::write(&path, text).unwrap();
             for literal in [false, true] {
-                if let Some(found) = heard.result(environment(&[path.clone()], &keyring, &options(literal))) {
+                if let Some(found) = heard.result(environment(std::slice::from_ref(&path), &keyring, &options(literal))) {
                     found.warnings.iter().for_each(|warning| heard.texts.push(warning.to_string()));
                 }
             }
@@ -169,7 +169,7 @@ fn no_error_about_what_was_decrypted_holds_a_value() {
         let Ok(file) = encrypted(text, metadata(&[RECIPIENT], None, false)) else { continue };
         std::fs::write(&path, &file).unwrap();
         for literal in [false, true] {
-            if let Some(found) = heard.result(environment(&[path.clone()], &keyring, &options(literal))) {
+            if let Some(found) = heard.result(environment(std::slice::from_ref(&path), &keyring, &options(literal))) {
                 found.warnings.iter().for_each(|warning| heard.texts.push(warning.to_string()));
             }
         }

@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dotsops::dialect::interpolation::Precedence;
 use dotsops::dialect::{decode, read};
-use dotsops::document::EncryptedDocument;
+use dotsops::document::{DecryptedDocument, EncryptedDocument};
 use dotsops::format::Format;
 use dotsops::format::dotenv::Dotenv;
+use dotsops::secret::with_clean_stack;
 use dotsops::sys::hardening::install_panic_hook;
 
 use crate::support::document::keyring;
@@ -45,6 +46,8 @@ fn the_library_holds_a_value_once_for_each_type_that_has_it_and_never_afterwards
     };
     expect("parsed", 0, 0);
     expect("opened", 1, 1);
+    expect("spilled", 2, 1);
+    expect("overwritten", 1, 1);
     expect("written as text", 2, 2);
     expect("decoded", 3, 3);
     // Python's reading has values, and no comments.
@@ -66,6 +69,10 @@ fn inside() {
     at_step("parsed");
     let document = document.open(&keyring).unwrap();
     at_step("opened");
+    spill(&document);
+    at_step("spilled");
+    with_clean_stack(|| spill(&document));
+    at_step("overwritten");
     let text = Dotenv.emit(&document.tree, None, None).unwrap();
     at_step("written as text");
     let decoded = decode(text.expose()).unwrap();
@@ -94,7 +101,19 @@ fn inside() {
     panics(&|text| panic!("{}", text.len()));
     at_step("panicked");
     // The message of this one is all of the text.
-    panics(&|text| {
-        let _ = text[text.len() + 1..].len();
-    });
+    panics(&|text| panic!("{}", text[text.len() + 1..].len()));
+}
+
+/// Leaves a copy of every value far down on the stack, as optimised code does with pieces of them.
+#[inline(never)]
+fn spill(document: &DecryptedDocument) {
+    let mut stack = [0u8; 16 << 10];
+    let mut from = 0;
+    for (_, value) in document.tree.documents[0].entries() {
+        let value = value.as_text().unwrap();
+        let end = &value[value.len().saturating_sub(32)..];
+        stack[from..from + end.len()].copy_from_slice(end);
+        from += 64;
+    }
+    std::hint::black_box(&mut stack);
 }
