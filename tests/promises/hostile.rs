@@ -9,8 +9,10 @@
 mod content;
 mod creation_rules;
 mod duplicates;
+#[cfg(target_os = "linux")]
 mod limits;
 mod loaders;
+#[cfg(target_os = "linux")]
 mod no_file;
 mod readers;
 mod sealed;

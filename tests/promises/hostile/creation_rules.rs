@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use super::sealed::sealed;
-use super::table::{FILE, State, prepare, put, refuses};
+use super::table::{FILE, State, make_fifo, prepare, put, refuses};
 use crate::support::peers::peer;
 use crate::support::sandbox::{IDENTITY, RECIPIENT, STRANGER, Sandbox};
 
@@ -36,6 +36,9 @@ const NOT_ASKING: &[&[&str]] = &[
 
 /// A config that cannot be used, in which line (nothing: in none), and what is said.
 type Case<'a> = (&'a str, Option<usize>, &'a [&'a str]);
+
+/// Puts something at a path, or does something to what is there.
+type Make = fn(&Path);
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::with_identity();
@@ -104,7 +107,7 @@ fn a_config_that_cannot_be_read_is_named_by_line() {
         ("creation_rules:\n\t- age: x\n", Some(2), &["spaces, not a tab"]),
         ("creation_rules:\n  - age: a\n    age: b\n", Some(3), &["`age`", "already on line 2"]),
         ("creation_rules: [\n", Some(1), &["brackets"]),
-        ("creation_rules: 'x\n", Some(1), &["closing quote"]),
+        ("creation_rules: 'x", Some(1), &["closing quote"]),
         ("creation_rules:\n  - age: *nobody\n", Some(2), &["alias"]),
         ("creation_rules:\n  - age: a\u{0}b\n", Some(2), &["U+0000"]),
         ("creation_rules:\n  - age: a\u{2028}b\n", Some(2), &["U+2028"]),
@@ -182,9 +185,9 @@ fn a_rule_is_named_by_the_file_it_stands_in_whatever_that_is_called() {
 
 #[test]
 fn a_config_that_is_no_file_is_refused_and_never_waited_for() {
-    let make: [(&str, fn(&Path)); 4] = [
+    let make: [(&str, Make); 4] = [
         ("a folder", |path| fs::create_dir(path).unwrap()),
-        ("a FIFO", |path| rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap()),
+        ("a FIFO", make_fifo),
         ("/dev/zero", |path| symlink("/dev/zero", path).unwrap()),
         ("/dev/null", |path| symlink("/dev/null", path).unwrap()),
     ];
@@ -200,9 +203,9 @@ fn a_config_that_is_no_file_is_refused_and_never_waited_for() {
 fn a_config_that_others_can_change_is_said_and_outside_of_the_repository_refused() {
     let is_root = rustix::process::geteuid().is_root();
     let root = peer("root, who can give files away,", is_root.then(|| "/".into()));
-    let strangers: [(&str, &dyn Fn(&Path)); 2] = [
-        ("everybody may write it", &|path| fs::set_permissions(path, PermissionsExt::from_mode(0o666)).unwrap()),
-        ("it belongs to user 65534", &|path| std::os::unix::fs::chown(path, Some(65534), None).unwrap()),
+    let strangers: [(&str, Make); 2] = [
+        ("everybody may write it", |path| fs::set_permissions(path, PermissionsExt::from_mode(0o666)).unwrap()),
+        ("it belongs to user 65534", |path| std::os::unix::fs::chown(path, Some(65534), None).unwrap()),
     ];
     for (said, give_away) in strangers.into_iter().take(if root.is_some() { 2 } else { 1 }) {
         let sandbox = sandbox();

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::table::{Cell, Group, Row, VERBS, check, row_made};
+use super::table::{Cell, Group, Row, VERBS, check, make_fifo, row_made};
 
 fn refused(what: &'static str, make: fn(&Path)) -> Row {
     row_made(what, make).malformed(&["not a regular file", "secrets.env"]).within_mib(256)
@@ -18,9 +18,7 @@ fn what_is_no_regular_file_is_refused_at_once() {
     };
     check(vec![
         refused("a folder", make_folder),
-        refused("a FIFO", |path| {
-            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        }),
+        refused("a FIFO", make_fifo),
         refused("/dev/zero", |path| symlink("/dev/zero", path).unwrap()),
         refused("/dev/null", |path| symlink("/dev/null", path).unwrap()),
         refused("a link to a folder", |path| symlink("..", path).unwrap()),

@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+use crate::support::peers::say;
 use crate::support::sandbox::{Ended, RECIPIENT, STRANGER, Sandbox};
 
 /// In every value and comment; a message that has it shows one.
@@ -196,16 +197,15 @@ impl Row {
     /// What is not as the table says.
     fn faults(&self) -> Vec<String> {
         let sandbox = self.surroundings();
+        self.say_what_is_not_here();
         let mut faults = Vec::new();
         let mut state = None;
         for ((group, verb, arguments), (_, cell)) in VERBS.iter().zip(&self.cells) {
-            if let Cell::NotHere(why) = cell {
-                println!("== {}: {verb}: not here: {why}", self.what);
+            if matches!(cell, Cell::NotHere(_)) {
                 continue;
             }
             let (_, before) = state.get_or_insert_with(|| self.put(&sandbox));
             let ended = self.run(&sandbox, arguments);
-            println!("== {}: {verb}: {}\n{}", self.what, ended.code, ended.stderr);
             let mut wrong = match cell {
                 Cell::Runs(says) => runs(*group, &ended, says),
                 Cell::Refuses(code, says) => {
@@ -232,6 +232,17 @@ impl Row {
             faults.push(format!("{}: all verbs: the file has other bytes\n", self.what));
         }
         faults
+    }
+
+    fn say_what_is_not_here(&self) {
+        let absent = self.cells.iter().filter_map(|(verb, cell)| match cell {
+            Cell::NotHere(why) => Some((*verb, *why)),
+            _ => None,
+        });
+        let (verbs, reasons): (Vec<&str>, Vec<&str>) = absent.unzip();
+        if let Some(why) = reasons.first() {
+            say(&format!("{}: not asked here: {}: {why}", self.what, verbs.join(", ")));
+        }
     }
 
     /// Puts the row's file in place.
@@ -366,6 +377,11 @@ impl State {
 pub fn digest_of(path: &Path) -> Option<[u8; 32]> {
     let is_file = path.symlink_metadata().unwrap().is_file();
     is_file.then(|| Sha256::digest(fs::read(path).unwrap()).into())
+}
+
+/// Makes a FIFO that nobody writes to.
+pub fn make_fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 /// Writes the file with a time of change long ago, so that a new one shows.
