@@ -139,6 +139,13 @@ impl Trace {
             "readlink" | "readlinkat" | "getxattr" | "lgetxattr" | "execve" => paths.next().into_iter().collect(),
             // The first is where the link will lead.
             "symlink" | "symlinkat" => paths.skip(1).collect(),
+            // The first is what gets another name.
+            "linkat" => {
+                let from = paths.next().unwrap();
+                let looked_at = Event::Path(Access::Look, self.absolute(&from.folder, &from.text));
+                let named = paths.map(|path| Event::Path(Access::Write, self.absolute(&path.folder, &path.text)));
+                return std::iter::once(looked_at).chain(named).collect();
+            }
             _ => paths.collect(),
         };
         // Without a name it is about a descriptor, which was opened before.
@@ -146,6 +153,11 @@ impl Trace {
             .iter()
             .filter(|path| !path.text.is_empty())
             .map(|path| Event::Path(access, self.absolute(&path.folder, &path.text)))
+            .map(|event| match event {
+                // A file without a name in the folder.
+                Event::Path(access, folder) if line.contains("O_TMPFILE") => Event::Path(access, folder.join(UNNAMED)),
+                event => event,
+            })
             .collect()
     }
 
@@ -161,6 +173,9 @@ impl Trace {
         whole
     }
 }
+
+/// Stands for a file that has no name yet.
+pub const UNNAMED: &str = "(without a name)";
 
 /// The process that a line of strace says was made.
 fn child(line: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::sandbox::Sandbox;
-use crate::support::trace::Access;
+use crate::support::trace::{Access, UNNAMED};
 
 /// A place that may be opened, as `docs/places.md` has it, row by row.
 pub struct Place {
@@ -25,12 +25,14 @@ pub const PLACES: &[Place] = &[
         },
     },
     Place {
-        name: "`.NAME.dotsops-…` beside a file that is written",
+        name: "a file without a name, then `.NAME.dotsops-…`, beside a file that is written",
         most: Access::Write,
-        why: "the new file while it is written, before it takes the old one's place; never a plaintext but where the result is one",
+        why: "the new file until it takes the old one's place; it has no name until it is whole",
         holds: |_, path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with('.') && name.to_string_lossy().contains(".dotsops-"))
+            path.file_name().is_some_and(|name| {
+                let name = name.to_string_lossy();
+                name == UNNAMED || name.starts_with('.') && name.contains(".dotsops-")
+            })
         },
     },
     Place {
@@ -118,10 +120,10 @@ pub const PLACES: &[Place] = &[
         holds: |_, path| path == Path::new("/dev/stdin"),
     },
     Place {
-        name: "`/proc/self/fd/0`, and the terminal it leads to",
+        name: "`/proc/self/fd`, and the terminal that standard input leads to",
         most: Access::Look,
-        why: "the terminal's name stands in the lock, for whoever finds the file in use",
-        holds: |_, path| path == Path::new("/proc/self/fd/0") || path.starts_with("/dev/pts"),
+        why: "a new file gets its name from there; the terminal's name stands in the lock, for whoever finds the file in use",
+        holds: |_, path| path.starts_with("/proc/self/fd") || path.starts_with("/dev/pts"),
     },
     Place {
         name: "`/dev/null`",
