@@ -5,6 +5,8 @@
 use std::path::Path;
 
 use super::Surroundings;
+use super::consent::{Answer, ask};
+use super::failure::Failure;
 use crate::document::metadata::Metadata;
 use crate::ops::departures::{duplicates, other_selection, unnamed_recipients};
 use crate::tree::Tree;
@@ -26,9 +28,6 @@ pub fn of_reading(path: &Path, metadata: &Metadata, surroundings: &Surroundings)
 /// What somebody who changes the file should know.
 pub fn of_changing(path: &Path, metadata: &Metadata, surroundings: &Surroundings) {
     let (Some(config), Ok(absolute)) = (surroundings.config_to_compare(), std::path::absolute(path)) else { return };
-    if !config.rule_for(&absolute).is_ok_and(|rule| rule.is_some()) {
-        return;
-    }
     let unnamed = unnamed_recipients(metadata, Some(&config), &absolute).unwrap_or_default();
     if !unnamed.is_empty() {
         say_unnamed(path, &unnamed, surroundings);
@@ -38,6 +37,18 @@ pub fn of_changing(path: &Path, metadata: &Metadata, surroundings: &Surroundings
 /// Says who can read the file although no rule names them.
 pub fn say_unnamed(path: &Path, unnamed: &[String], surroundings: &Surroundings) {
     surroundings.output.warning(format_args!("{} has recipients that no rule names: {}", path.display(), unnamed.join(", ")));
+}
+
+/// Asks whether recipients that no rule names may get what they could not read so far.
+pub fn consent_to_unnamed(path: &Path, unnamed: &[String], is_given: bool, surroundings: &Surroundings) -> Result<(), Failure> {
+    say_unnamed(path, unnamed, surroundings);
+    if is_given {
+        return Ok(());
+    }
+    match ask(&format!("From now on they could read what is written to {}. Go on?", path.display())) {
+        Answer::Yes => Ok(()),
+        Answer::No | Answer::Nobody => Err(Failure::unnamed_recipients(path)),
+    }
 }
 
 /// Says which names stand several times.

@@ -11,6 +11,7 @@ use crate::config::{Config, ConfigError};
 use crate::document::metadata::Metadata;
 use crate::document::selection::{Selection, SelectionOption};
 use crate::keys::age::recipient::is_same;
+use crate::keys::group::KeyGroup;
 use crate::keys::{Kind, shown};
 use crate::tree::{Key, Tree};
 
@@ -21,6 +22,14 @@ use crate::tree::{Key, Tree};
 /// # Errors
 /// [`ConfigError`] if the config cannot be used. A file that no rule is for has nobody named.
 pub fn unnamed_recipients(metadata: &Metadata, config: Option<&Config>, path: &Path) -> Result<Vec<String>, ConfigError> {
+    unnamed_among(&metadata.key_groups, config, path)
+}
+
+/// The same for some key groups.
+///
+/// # Errors
+/// As [`unnamed_recipients`].
+pub fn unnamed_among(groups: &[KeyGroup], config: Option<&Config>, path: &Path) -> Result<Vec<String>, ConfigError> {
     let rule = match config.map(|config| config.rule_for(path)) {
         None | Some(Ok(None)) => return Ok(Vec::new()),
         Some(Ok(Some(rule))) => Some(rule),
@@ -29,7 +38,7 @@ pub fn unnamed_recipients(metadata: &Metadata, config: Option<&Config>, path: &P
     };
     let named: Vec<(Kind, String)> =
         rule.iter().flat_map(|rule| &rule.groups).flat_map(|group| &group.keys).map(|key| (key.kind, key.identity())).collect();
-    let keys = metadata.key_groups.iter().flat_map(|group| &group.keys);
+    let keys = groups.iter().flat_map(|group| &group.keys);
     let unnamed = keys.filter(|key| !named.iter().any(|(kind, name)| *kind == key.kind() && is_same(name, key.recipient())));
     Ok(unnamed.map(|key| shown(key.recipient()).to_owned()).collect())
 }

@@ -10,6 +10,7 @@ use super::change::{self, ChangeError, Durability, Original};
 use super::departures::duplicates;
 use super::encrypt;
 use super::new_file::{self, NewFileError};
+use super::readers::{Reach, reach};
 use crate::document::encrypt_new;
 use crate::document::metadata::Metadata;
 use crate::keys::age::recipient::{RecipientError, is_same};
@@ -34,8 +35,10 @@ pub struct Rotated {
     pub bytes: SecretBytes,
     /// What the user should know.
     pub facts: Vec<Fact>,
-    /// Who can read it.
-    pub recipients: Vec<String>,
+    /// How many master keys it is wrapped for.
+    pub readers: usize,
+    /// Whether none of the user's identities is among them, as far as that can be told.
+    pub is_lost: bool,
     before: SecretBytes,
 }
 
@@ -78,14 +81,15 @@ pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: Utc
             facts.push(Fact::WeakLinks(weak));
         }
     }
-    let recipients = metadata.key_groups.iter().flat_map(|group| &group.keys).map(|key| key.recipient().to_owned()).collect();
+    let readers = metadata.key_groups.iter().map(|group| group.keys.len()).sum();
+    let is_lost = reach(&metadata, keyring) != Reach::Perhaps;
     let data_key = new_file::data_key(&mut metadata, keyring)?;
     let contents = encrypt_new(&tree, metadata, &data_key, now).map_err(ChangeError::from)?;
     let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(before.expose())).map_err(ChangeError::from)?;
     let meant = format.emit(&tree, None, None).map_err(ChangeError::from)?;
     drop((contents, tree));
     encrypt::read_back(&bytes, &meant, format, &data_key).map_err(ChangeError::from)?;
-    Ok(Rotated { bytes, facts, recipients, before })
+    Ok(Rotated { bytes, facts, readers, is_lost, before })
 }
 
 impl Rotated {
@@ -96,11 +100,6 @@ impl Rotated {
     pub fn replace(&self, path: &Path) -> Result<Durability, ChangeError> {
         change::replace(path, &self.bytes, Expected::Bytes(self.before.expose()), ReadOnly::Refuse)
     }
-}
-
-/// Whether two recipients are the same key. The comment of an SSH key does not count.
-pub fn is_same_reader(one: &str, other: &str) -> bool {
-    is_same(one, other)
 }
 
 fn change_readers(metadata: &mut Metadata, readers: &Readers, facts: &mut Vec<Fact>) -> Result<(), RotateError> {

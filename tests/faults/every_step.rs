@@ -227,10 +227,21 @@ fn every_step_is_one_of_some_writer_and_every_writer_takes_the_steps_of_a_write(
 
 #[test]
 fn every_verb_writes_or_does_not() {
-    for verb in dotsops::cli::definition().get_subcommands() {
-        let writes = WRITERS.iter().any(|writer| writer.arguments[0] == verb.get_name());
-        assert!(writes != READERS.contains(&verb.get_name()), "`{}`: add it to WRITERS or to READERS", verb.get_name());
+    for verb in verbs(&dotsops::cli::definition(), "") {
+        let words: Vec<&str> = verb.split(' ').collect();
+        let writes = WRITERS.iter().any(|writer| writer.arguments.starts_with(&words));
+        assert!(writes != READERS.contains(&verb.as_str()), "`{verb}`: add it to WRITERS or to READERS");
     }
+}
+
+/// Every verb as it is typed: `edit`, `groups add`.
+fn verbs(command: &clap::Command, above: &str) -> Vec<String> {
+    let verb = |command: &clap::Command| format!("{above}{}", command.get_name());
+    let below = |command: &clap::Command| match command.has_subcommands() {
+        true => verbs(command, &format!("{} ", verb(command))),
+        false => vec![verb(command)],
+    };
+    command.get_subcommands().flat_map(below).collect()
 }
 
 #[test]

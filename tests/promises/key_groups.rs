@@ -153,7 +153,7 @@ fn a_group_of_another_kind_keeps_nobody_out_who_opens_enough_others() {
     assert_eq!(alone.code, 4);
     assert!(alone.stderr.contains("group 1 needs PGP AB12; group 2 needs age1"), "{}", alone.stderr);
     // Its share could not be made anew.
-    for change in [&["groups", "add", "-i", "--age", bob.recipient.as_str()][..], &["groups", "delete", "-i", "-y", "0"]] {
+    for change in [&["groups", "add", "-i", "-y", "--age", bob.recipient.as_str()][..], &["groups", "delete", "-i", "-y", "0"]] {
         let arguments: Vec<&str> = change.iter().copied().chain(["-f", "secrets.env"]).collect();
         let refused = sandbox.run_as(&[&carol, &alice], &arguments);
         assert_eq!(refused.code, 6, "{}", refused.stderr);
@@ -252,7 +252,8 @@ fn a_group_is_added_and_deleted_as_sops_does_it() {
         sops.run(&arguments, "secrets.env", before.as_bytes()).unwrap();
         let theirs = fs::read_to_string(sops.folder().join("secrets.env")).unwrap();
 
-        let ended = sandbox.run_as(holders, &arguments);
+        // The rule names nobody but the first, so the others are asked about.
+        let ended = sandbox.run_as(holders, &[&arguments[..], &["--yes"]].concat());
         assert_eq!(ended.code, 0, "{arguments:?} {}", ended.stderr);
         let ours = sandbox.read("secrets.env");
         assert_eq!(without_wraps(&ours), without_wraps(&theirs), "{arguments:?}");
@@ -264,7 +265,7 @@ fn a_group_is_added_and_deleted_as_sops_does_it() {
     }
     // Without -i the result is printed, and the file stays.
     let before = sandbox.read("secrets.env");
-    let printed = sandbox.run_as(&[bob, carol], &["groups", "add", "-f", "secrets.env", "--age", &carol.recipient]);
+    let printed = sandbox.run_as(&[bob, carol], &["groups", "add", "--yes", "-f", "secrets.env", "--age", &carol.recipient]);
     assert_eq!((printed.code, sandbox.read("secrets.env")), (0, before));
     assert_eq!(sops_reads(&sops, &[alice, carol], &printed.stdout).unwrap(), PLAINTEXT.as_bytes());
 }
@@ -374,4 +375,43 @@ fn a_rotated_file_needs_as_many_groups_as_before() {
         let expected = if holders.len() == 1 { (4, "") } else { (0, PLAINTEXT) };
         assert_eq!((ended.code, ended.stdout.as_str()), expected, "{}", ended.stderr);
     }
+}
+
+#[test]
+fn a_recipient_that_somebody_without_a_key_wrote_in_gets_no_data_key_when_groups_change() {
+    let all = people(["alice", "bob", "mallory", "carol"]);
+    let [alice, bob, mallory, carol] = &all;
+    let sandbox = Sandbox::empty();
+    sandbox.encrypted_under(&config(&[&[alice], &[bob]], 2), "secrets.env", PLAINTEXT);
+    let whole = sandbox.read("secrets.env");
+    let first = format!("sops_key_groups__list_0__map_age__list_0__map_recipient={}\n", alice.recipient);
+    let second = first.replace("age__list_0", "age__list_1").replace(&alice.recipient, &mallory.recipient);
+    let wrapped = "sops_key_groups__list_0__map_age__list_1__map_enc=x\n";
+    let forged = whole.replace(&first, &format!("{first}{wrapped}{second}"));
+    assert_ne!(forged, whole);
+    for change in [
+        &["groups", "delete", "-i", "--threshold", "1", "-f", "secrets.env", "1"][..],
+        &["groups", "add", "-i", "--age", &carol.recipient, "-f", "secrets.env"],
+    ] {
+        sandbox.write("secrets.env", &forged);
+        let ended = sandbox.run_as(&[alice, bob], change);
+        assert_eq!(ended.code, 6, "{change:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(&mallory.recipient), "{change:?}: {}", ended.stderr);
+        assert_eq!(sandbox.read("secrets.env"), forged, "{change:?}");
+        assert_ne!(sandbox.run_as(&[mallory], &["decrypt", "secrets.env"]).code, 0, "{change:?}");
+    }
+}
+
+#[test]
+fn a_threshold_that_somebody_wrote_into_a_file_is_the_files_fault() {
+    let all = people(["alice", "bob"]);
+    let [alice, bob] = &all;
+    let sandbox = Sandbox::empty();
+    sandbox.encrypted_under(&config(&[&[alice], &[bob]], 2), "secrets.env", PLAINTEXT);
+    let damaged = sandbox.read("secrets.env").replace("sops_shamir_threshold=2", "sops_shamir_threshold=1");
+    sandbox.write("secrets.env", &damaged);
+    let ended = sandbox.run_as(&[alice, bob], &["rotate", "secrets.env"]);
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(ended.stderr.contains("git checkout -- secrets.env") && !ended.stderr.contains("--threshold"), "{}", ended.stderr);
+    assert_eq!(sandbox.read("secrets.env"), damaged);
 }

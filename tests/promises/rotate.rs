@@ -131,3 +131,31 @@ fn who_takes_himself_out_is_told_and_the_last_one_stays() {
     assert!(out.stderr.contains("none of your identities can read secrets.env then"), "{}", out.stderr);
     assert_eq!(sandbox.run(&["decrypt", "secrets.env"]).code, 4);
 }
+
+#[test]
+fn a_recipient_line_that_somebody_changed_locks_nobody_out_unsaid() {
+    use crate::support::sandbox::{RECIPIENT, STRANGER};
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", "A=1\n");
+    let _ = std::fs::remove_file(sandbox.path(".sops.yaml"));
+    // The wrapped key is still ours; only its label is somebody else's.
+    let relabelled = sandbox.read("secrets.env").replace(RECIPIENT, STRANGER);
+    for arguments in [&["rotate", "secrets.env"][..], &["rotate", "--yes", "secrets.env"]] {
+        sandbox.write("secrets.env", &relabelled);
+        let ended = sandbox.run(arguments);
+        assert!(ended.code == 6 || ended.stderr.contains("none of your identities can read"), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_recipient_that_nobody_can_encrypt_to_is_the_files_fault() {
+    use crate::support::sandbox::RECIPIENT;
+    let sandbox = Sandbox::with_identity();
+    sandbox.encrypted("secrets.env", "A=1\n");
+    let damaged = sandbox.read("secrets.env").replace(RECIPIENT, "age1nobody");
+    sandbox.write("secrets.env", &damaged);
+    let ended = sandbox.run(&["rotate", "--yes", "secrets.env"]);
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(ended.stderr.contains("git checkout -- secrets.env"), "{}", ended.stderr);
+    assert_eq!(sandbox.read("secrets.env"), damaged);
+}

@@ -46,6 +46,7 @@ pub const WRITERS: &[Writer] = &[
     writer("rotate -o", &["rotate", "-o", "rotated.env", "secrets.env"], &["rotated.env"], &[0, 6]),
     writer("updatekeys", &["updatekeys", "--yes", "secrets.env", "second.env"], &["secrets.env", "second.env"], &[0]),
     writer("groups", &["groups", "add", "-i", "--age", RECIPIENT, "-f", "secrets.env"], &["secrets.env"], &[0]),
+    writer("groups delete", &["groups", "delete", "-i", "-f", "grouped.env", "2"], &["grouped.env"], &[0, 2]),
     writer("encrypt -i", &["encrypt", "-i", "plain.env"], &["plain.env"], &[0]),
     writer("encrypt -o", &["encrypt", "-o", "made.env", "plain.env"], &["made.env"], &[0, 6]),
     writer("encrypt -o, a copy", &["encrypt", "-o", "copy.env", "secrets.env"], &["copy.env"], &[0]),
@@ -57,7 +58,7 @@ pub const WRITERS: &[Writer] = &[
 ];
 
 /// The commands that write no file.
-pub const READERS: &[&str] = &["exec", "keys", "get", "rule", "filestatus", "completions", "man"];
+pub const READERS: &[&str] = &["exec", "keys", "get", "groups list", "rule", "filestatus", "completions", "man"];
 
 const fn writer(
     name: &'static str,
@@ -75,6 +76,16 @@ static TEXT: LazyLock<String> = LazyLock::new(|| {
 });
 
 static ENCRYPTED: LazyLock<Vec<u8>> = LazyLock::new(|| encrypted(TEXT.as_bytes(), metadata(&[RECIPIENT], None, false)).unwrap());
+
+/// The same with three key groups, two of which are needed.
+static GROUPED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut grouped = metadata(&[RECIPIENT], None, false);
+    for _ in 0..2 {
+        grouped.key_groups.extend(metadata(&[RECIPIENT], None, false).key_groups);
+    }
+    grouped.shamir_threshold = 2;
+    encrypted(TEXT.as_bytes(), grouped).unwrap()
+});
 
 /// What a killed process left beside `secrets.env` long ago.
 const LEFTOVER: &str = ".secrets.env.dotsops-0123456789abcdef";
@@ -110,6 +121,7 @@ impl World {
             sandbox.write(".sops.yaml", format!("creation_rules:\n  - path_regex: env$\n    age: {RECIPIENT},{STRANGER}\n"));
             sandbox.write("secrets.env", &*ENCRYPTED);
             sandbox.write("second.env", &*ENCRYPTED);
+            sandbox.write("grouped.env", &*GROUPED);
             sandbox.write("plain.env", &*TEXT);
             sandbox.write("there.txt", "old\n");
             sandbox.write(LEFTOVER, "half of a file");

@@ -6,6 +6,7 @@ use super::file_or_default;
 use super::updatekeys::warn_of_oddities;
 use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
+use crate::cli::departures::consent_to_unnamed;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::people::People;
@@ -13,6 +14,7 @@ use crate::keys::group::{KeyGroup, is_for, needed};
 use crate::keys::keyring::Keyring;
 use crate::keys::{Kind, new_master_key};
 use crate::ops::change::Durability;
+use crate::ops::departures::unnamed_among;
 use crate::ops::file;
 use crate::ops::new_file::NewFileError;
 use crate::ops::rewrap::{EncryptedFile, Unlocked};
@@ -79,10 +81,6 @@ struct Delete {
     /// The number of the group, from 0
     #[arg(value_name = "INDEX")]
     index: usize,
-
-    /// Go on although your own identities could not read the file any more
-    #[arg(long, short)]
-    yes: bool,
 }
 
 #[derive(clap::Args)]
@@ -98,6 +96,10 @@ struct Change {
     /// Replace the file
     #[arg(long, short)]
     in_place: bool,
+
+    /// Go on although your own identities could not read the file any more, or it has recipients that no rule names
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Shows or changes the groups of one file.
@@ -136,6 +138,7 @@ fn run_add(arguments: Add, surroundings: &Surroundings) -> Result<ExitCode, Fail
     // What one group had as a threshold had no effect; below 2 it would have none that makes sense.
     let own = unlocked.file.document.metadata.shamir_threshold;
     let own = if groups.len() == 1 && own < 2 { 0 } else { own };
+    consent(&arguments.change, &unlocked, &groups, surroundings)?;
     groups.push(group);
     // Whoever asks for a second group means that one alone is not enough from now on.
     finish(arguments.change, unlocked, groups, own, true, &keyring, surroundings)
@@ -158,7 +161,9 @@ fn run_delete(arguments: Delete, surroundings: &Surroundings) -> Result<ExitCode
     if groups.len() < asked {
         return Err(Failure::too_few_groups(groups.len(), asked));
     }
-    finish(arguments.change, unlocked, groups, own as u32, arguments.yes, &keyring, surroundings)
+    consent(&arguments.change, &unlocked, &groups, surroundings)?;
+    let may_lose_it = arguments.change.yes;
+    finish(arguments.change, unlocked, groups, own as u32, may_lose_it, &keyring, surroundings)
 }
 
 fn open(change: &Change, keyring: &Keyring, surroundings: &Surroundings) -> Result<Unlocked, Failure> {
@@ -167,6 +172,14 @@ fn open(change: &Change, keyring: &Keyring, surroundings: &Surroundings) -> Resu
     let unlocked = file.unlock(keyring).map_err(|error| Failure::cannot_open(&path, &error, keyring))?;
     warn_of_oddities(&unlocked, surroundings);
     Ok(unlocked)
+}
+
+/// The data key, or a share of it, is wrapped anew for everybody in the groups that stay: also for a recipient that somebody without a
+/// key wrote there.
+fn consent(change: &Change, unlocked: &Unlocked, staying: &[KeyGroup], surroundings: &Surroundings) -> Result<(), Failure> {
+    let path = &unlocked.file.path;
+    let unnamed = unnamed_among(staying, surroundings.config()?.as_ref(), &std::path::absolute(path)?)?;
+    if unnamed.is_empty() { Ok(()) } else { consent_to_unnamed(path, &unnamed, change.yes, surroundings) }
 }
 
 fn finish(
@@ -184,12 +197,13 @@ fn finish(
     // With one group nothing but that group can be needed.
     let threshold = if count > 1 { change.threshold.unwrap_or(own) } else { 0 };
     super::warn_of_weak_links(&groups, threshold, surroundings);
-    if !is_for(&groups, threshold, keyring) {
+    let is_lost = !is_for(&groups, threshold, keyring);
+    if is_lost {
         if !change.in_place {
             output.warning("your identities cannot read the result");
-        } else if may_lose_it {
-            output.warning(format_args!("your identities cannot read {} from now on", path.display()));
-        } else if ask(&format!("Your identities could not read {} any more. Go on?", path.display())) != Answer::Yes {
+        } else if !may_lose_it
+            && ask(&format!("Your identities could not read {} any more. Go on?", path.display())) != Answer::Yes
+        {
             return Err(Failure::own_loss(&path));
         }
     }
@@ -201,6 +215,9 @@ fn finish(
     let saved = new.save(surroundings.environment.state_folder().as_deref()).map_err(|error| Failure::save(&path, error))?;
     if saved == Durability::NotConfirmed {
         output.warning(super::NOT_DURABLE);
+    }
+    if is_lost && may_lose_it {
+        output.warning(format_args!("your identities cannot read {} from now on", path.display()));
     }
     output.note(format_args!("{}: {} of {} needed from now on", path.display(), needed(threshold, count), counted(count)));
     Ok(ExitCode::Done)

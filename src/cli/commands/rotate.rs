@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::file_or_default;
 use crate::cli::Surroundings;
-use crate::cli::consent::{Answer, ask};
-use crate::cli::departures::say_unnamed;
+use crate::cli::departures::consent_to_unnamed;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::keys::keyring::Keyring;
@@ -45,7 +44,7 @@ pub struct Arguments {
     #[arg(long, short, value_name = "OUTPUT")]
     output: Option<PathBuf>,
 
-    /// Go on although a file has recipients that no rule names
+    /// Go on although a file has recipients that no rule names, or you are none of its recipients
     #[arg(long, short)]
     yes: bool,
 
@@ -77,19 +76,25 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
             departures::unnamed_recipients(original.document.metadata(), config.as_ref(), &std::path::absolute(&path)?)?;
         unnamed.retain(|recipient| !readers.add.contains(recipient) && !readers.remove.contains(recipient));
         if !unnamed.is_empty() {
-            consent(&path, &unnamed, arguments.yes || arguments.dry_run, surroundings)?;
+            consent_to_unnamed(&path, &unnamed, arguments.yes || arguments.dry_run, surroundings)?;
         }
         let rotated = rotate::rotate(original, &readers, &keyring, surroundings.now())
             .map_err(|error| Failure::rotate(&path, error, NOTHING, &keyring))?;
         tell(&path, &rotated, surroundings);
+        if rotated.is_lost {
+            // Who takes himself out should know it. If nobody asked for that, somebody else has changed who the readers are.
+            if readers.remove.is_empty() && !arguments.yes {
+                return Err(Failure::rotated_away(&path));
+            }
+            output.warning(format_args!("none of your identities can read {} then", path.display()));
+        }
         prepared.push((path, rotated, lock));
     }
-    warn_of_own_loss(&prepared, &readers, &keyring, surroundings);
 
     match &arguments.output {
         _ if arguments.dry_run => {
             for (path, rotated, _) in &prepared {
-                let count = rotated.recipients.len();
+                let count = rotated.readers;
                 output.note(format_args!("{} would get a new data key, for {count} recipients", path.display()));
             }
         }
@@ -133,18 +138,6 @@ fn replace_all(prepared: &[(PathBuf, Rotated, FileLock)], keyring: &Keyring, sur
     Ok(())
 }
 
-fn consent(path: &Path, unnamed: &[String], is_given: bool, surroundings: &Surroundings) -> Result<(), Failure> {
-    let shown = path.display();
-    say_unnamed(path, unnamed, surroundings);
-    if is_given {
-        return Ok(());
-    }
-    match ask(&format!("From now on they could read what is written to {shown}. Go on?")) {
-        Answer::Yes => Ok(()),
-        Answer::No | Answer::Nobody => Err(Failure::unnamed_recipients(path)),
-    }
-}
-
 fn tell(path: &Path, rotated: &Rotated, surroundings: &Surroundings) {
     let (output, path) = (&surroundings.output, path.display());
     for fact in &rotated.facts {
@@ -158,24 +151,6 @@ fn tell(path: &Path, rotated: &Rotated, surroundings: &Surroundings) {
             }
             Fact::ClearComments(count) => output.warning(super::clear_comments(*count)),
             Fact::WeakLinks(weak) => super::say_weak(weak, surroundings),
-        }
-    }
-}
-
-/// Who takes himself out should know it.
-fn warn_of_own_loss(
-    prepared: &[(PathBuf, Rotated, FileLock)],
-    readers: &Readers,
-    keyring: &Keyring,
-    surroundings: &Surroundings,
-) {
-    if readers.remove.is_empty() {
-        return;
-    }
-    let own = keyring.recipients();
-    for (path, rotated, _) in prepared {
-        if !rotated.recipients.iter().any(|recipient| own.iter().any(|(_, own)| rotate::is_same_reader(own, recipient))) {
-            surroundings.output.warning(format_args!("none of your identities can read {} then", path.display()));
         }
     }
 }

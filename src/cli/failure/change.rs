@@ -5,9 +5,11 @@ use std::path::Path;
 use super::{ExitCode, Failure, chain, first_lines, shell_word};
 use crate::document::EncryptError;
 use crate::document::access::{KeyPathError, NotFound};
+use crate::keys::WrapError;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::ChangeError;
 use crate::ops::edit::check::Mistakes;
+use crate::ops::new_file::NewFileError;
 use crate::ops::rotate::RotateError;
 use crate::ops::variable::VariableError;
 use crate::sys::atomic_write::ReplaceError;
@@ -102,15 +104,27 @@ impl Failure {
             RotateError::LastRecipient => {
                 Self::new(ExitCode::Refused, what).because(&error).hint("add somebody in the same go: --add-age RECIPIENT")
             }
+            // Recipients that were to be added have been read by then, so it is the file that has what nobody can be encrypted to.
+            RotateError::Wrap(NewFileError::Wrap(error @ (WrapError::Recipient { .. } | WrapError::Threshold { .. }))) => {
+                Self::new(ExitCode::Malformed, what).because(chain(&error)).hint(super::metadata_changed(path))
+            }
             RotateError::Wrap(error) => Self::new_file(&error),
         }
     }
 
     /// Recipients that no rule names, and nobody agreed to.
     pub fn unnamed_recipients(path: &Path) -> Self {
-        Self::new(ExitCode::Refused, format!("{} is not rotated: it has recipients that no rule names", path.display()))
+        Self::new(ExitCode::Refused, format!("{} is not changed: it has recipients that no rule names", path.display()))
             .because("anybody can write a recipient into a file; it could read what is written from now on")
-            .hint("take them out with --rm-age, name them in .sops.yaml, or agree with --yes")
+            .hint("take them out (`dotsops rotate --rm-age`), name them in .sops.yaml, or agree with --yes")
+    }
+
+    /// A rotation after which the user could not read the file, which nobody asked for.
+    pub fn rotated_away(path: &Path) -> Self {
+        let (shown, word) = (path.display(), shell_word(path));
+        Self::new(ExitCode::Refused, format!("{shown} is not rotated: none of your identities could read it then"))
+            .because("its recipients are not those that its key was wrapped for; anybody can write another one there")
+            .hint(format!("`git log -p {word}` shows who changed them; if that is meant, agree with --yes"))
     }
 
     /// `set` without a value. An empty one is probably the end of a program that failed.
