@@ -266,6 +266,18 @@ mod tests {
         assert!(!drawn.contains(&[0; 32]));
     }
 
+    #[test]
+    fn the_system_is_asked_for_more_nonces_each_time_up_to_256() {
+        let mut nonces = Nonces::new();
+        let mut batches = Vec::new();
+        while batches.len() < 6 {
+            nonces.draw().unwrap();
+            batches.push(nonces.batch.len() + 1);
+            nonces.batch.clear();
+        }
+        assert_eq!(batches, [4, 16, 64, 256, 256, 256]);
+    }
+
     proptest! {
         #[test]
         fn decrypting_what_was_encrypted_gives_it_back(

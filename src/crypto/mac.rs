@@ -41,11 +41,15 @@ impl Mac {
 
 impl Drop for Mac {
     fn drop(&mut self) {
-        // A whole block would be hashed where it lies; in two parts it goes through the buffer, every byte of it.
-        self.0.reset();
-        self.0.update([0; BLOCK - 1]);
-        self.0.update([0]);
+        wipe(&mut self.0);
     }
+}
+
+fn wipe(hash: &mut Sha512) {
+    // A whole block would be hashed where it lies; in two parts it goes through the buffer, every byte of it.
+    hash.reset();
+    hash.update([0; BLOCK - 1]);
+    hash.update([0]);
 }
 
 /// The block of SHA-512 in bytes.
@@ -124,6 +128,14 @@ mod tests {
             b"347558D852F912AEC3F269484902D5740D4F3D0D2458F78A8F2076980E64DEC0C35E5505192A85D4BE9830E931DF45A3461F6792CCB5A8E28B89AA0BC1445E72"
         ));
         assert!(!of(b"Dev").ct_eq(of(b"dev").expose()));
+    }
+
+    #[test]
+    fn wiping_sends_a_whole_block_of_zeros_through_the_buffer() {
+        let mut hash = Sha512::new();
+        hash.update(b"hunter2");
+        wipe(&mut hash);
+        assert_eq!(hash.finalize(), Sha512::digest([0; 128]));
     }
 
     #[test]

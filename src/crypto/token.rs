@@ -166,6 +166,13 @@ mod tests {
     }
 
     #[test]
+    fn what_has_only_the_beginning_or_the_end_of_a_token_does_not_look_like_one() {
+        for text in [b"ENC[AES256_GCM,data".as_slice(), b"ENC[AES128_GCM,data]", b"hunter2]", b"hunter2", b""] {
+            assert!(!Token::is_token(text), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
     fn what_is_no_token_is_refused_with_the_reason() {
         let cases: [(&str, TokenError); 19] = [
             ("", TokenError::NotAToken),
