@@ -127,6 +127,8 @@ mod tests {
         assert_eq!(told("A=1\nA\n"), expected);
         assert!(told("A\n\nB=${A:-d}\n").contains("line 3 has"));
         assert!(told("A\nB=${A}\n").contains("line 2 has"), "an environment that has A would now be seen");
+        assert!(told("A=1\nB=2\nA\n").contains("line 1 has"), "not the nearest definition, but that of this name");
+        assert!(told("A\nB=2\nC=${B}${A}\n").contains("line 3 has"), "not the nearest value, but that which refers to it");
         assert!(fix("A\nA=1\n").is_ok());
     }
 }

@@ -238,6 +238,24 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_is_found_with_and_without_a_default() {
+        assert_eq!(references("a${A}b${B:-c}${:-d}${E:x}${F"), ["A", "B", ""]);
+        assert!(references("$A {B}").is_empty());
+    }
+
+    #[test]
+    fn values_may_have_so_much_more_than_the_text_and_not_a_byte_more() {
+        let text = "A=${X}";
+        let most = text.len() + GROWTH_LIMIT;
+        for (length, fits) in [(most, true), (most + 1, false)] {
+            let found = SecretString::from_string("x".repeat(length));
+            let reading = read(text, Precedence::FileFirst, &|_| Some(SecretString::copy_of(found.expose())));
+            assert_eq!((reading.bindings.len(), reading.failed.len()), if fits { (1, 0) } else { (0, 1) });
+        }
+        assert_eq!(GROWTH_LIMIT, 16 * 1024 * 1024);
+    }
+
+    #[test]
     fn precedence_decides_between_file_and_environment() {
         let text = "A=file\nB=${A}";
         assert_eq!(values(text, Precedence::FileFirst, &[("A", "env")])[1].1.as_deref(), Some("file"));

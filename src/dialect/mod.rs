@@ -153,5 +153,15 @@ mod tests {
         let error = decode(b"a\r\nb\rc\n\xff").err().unwrap();
         assert_eq!(error, DecodeError { offset: 7, line: 4 });
         assert_eq!(error.to_string(), "not UTF-8 in line 4 (byte 7)");
+        assert_eq!(decode(b"a\rb\rc\xff").err().unwrap().line, 3);
+        assert_eq!(decode(b"a\r\nb\r\n\xff").err().unwrap().line, 3);
+    }
+
+    #[test]
+    fn what_yields_nothing_is_told_with_its_lines_and_its_name() {
+        let reading = read("A=1\nB=\"x\ny\"z\n=2\nC=3\n", Precedence::FileFirst, &|_| None);
+        let told: Vec<_> = reading.failed.iter().map(|failed| (failed.lines.clone(), failed.name.as_deref())).collect();
+        assert_eq!(told, [(2..=3, Some("B")), (4..=4, None)]);
+        assert_eq!(reading.bindings.iter().map(|binding| binding.key.as_str()).collect::<Vec<_>>(), ["A", "C"]);
     }
 }
