@@ -222,6 +222,12 @@ mod tests {
     }
 
     #[test]
+    fn blanks_behind_the_last_line_end_are_no_line() {
+        assert_eq!(text_of(store("A=1\n \t", ALL)).unwrap(), "A=1\n");
+        assert_eq!(text_of(store("A=1\n \n", ALL)).unwrap(), "A=1\n\n");
+    }
+
+    #[test]
     fn old_lines_keep_their_bytes_whatever_they_look_like() {
         let previous = "J=\"{\"a\": 1}\"\n  A = 1\nX=\"abc\nsops_x=1\n";
         let text = "J=\"{\"a\": 1}\"\n  A = 1\n  B = 2\nX=\"abc\nsops_x=1\n";

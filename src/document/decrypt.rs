@@ -179,3 +179,105 @@ impl DecryptError {
         Self::Malformed { key: place.name() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Format;
+    use crate::format::dotenv::Dotenv;
+    use crate::tree::{Element, Item, Mapping, Value};
+
+    const FILE: &str = include_str!("../../tests/vectors/known_answer.env");
+    const KEY: [u8; 32] = [
+        0xad, 0x1e, 0x29, 0xb2, 0x21, 0xdd, 0xb4, 0x64, 0xb7, 0x93, 0x48, 0xcf, 0x4f, 0xc8, 0x36, 0xf5, 0x91, 0x02, 0xfa, 0x82,
+        0x5c, 0x26, 0x1d, 0xbb, 0x90, 0xf9, 0xe2, 0x54, 0xcd, 0x1a, 0x5b, 0x83,
+    ];
+
+    fn document(file: &str) -> EncryptedDocument {
+        EncryptedDocument::new(Dotenv.parse(file.as_bytes()).unwrap()).unwrap()
+    }
+
+    fn error(document: &EncryptedDocument) -> DecryptError {
+        document.verify(&DataKey::from_slice(&KEY).unwrap()).err().unwrap()
+    }
+
+    #[test]
+    fn the_key_of_a_file_is_known_by_the_token_of_its_mac_and_the_date_alone() {
+        let [own, other] = [KEY, [1; 32]].map(|key| DataKey::from_slice(&key).unwrap());
+        assert!(document(FILE).is_key(&own) && !document(FILE).is_key(&other));
+        assert!(document(&FILE.replace("URL=ENC", "URL=")).is_key(&own));
+        assert!(!document(&FILE.replace("2026-11-22T", "2026-11-23T")).is_key(&own));
+    }
+
+    #[test]
+    fn what_is_damaged_is_told_from_what_was_never_encrypted() {
+        for damaged in ["URL=ENC[AES256_GCM,data:?", "URL=ENC[AES256_GCM,dat:"] {
+            let error = error(&document(&FILE.replace("URL=ENC[AES256_GCM,data:", damaged)));
+            assert!(matches!(error, DecryptError::Malformed { key } if key == Key::from("URL")), "{damaged}");
+        }
+        for plain in ["URL=ENC[AES128_GCM,data:", "URL=hunter2"] {
+            let error = error(&document(&FILE.replace("URL=ENC[AES256_GCM,data:", plain)));
+            assert!(matches!(error, DecryptError::NotEncrypted { key } if key == Key::from("URL")), "{plain}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_calls_itself_a_comment_or_bytes_is_refused() {
+        let (before, url) = FILE.split_once("URL=").unwrap();
+        for kind in ["comment", "bytes"] {
+            let relabelled = format!("{before}URL={}", url.replacen("type:str", &format!("type:{kind}"), 1));
+            assert!(
+                matches!(error(&document(&relabelled)), DecryptError::Malformed { key } if key == Key::from("URL")),
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_comment_without_text_is_not_one_that_stands_in_clear() {
+        let opened = |file: &str| document(file).open_with(DataKey::from_slice(&KEY).unwrap()).unwrap();
+        assert_eq!(opened(&FILE.replace("URL=", "#\nURL=")).clear_comments, 0);
+        assert_eq!(opened(&FILE.replace("URL=", "# \nURL=")).clear_comments, 1);
+    }
+
+    #[test]
+    fn a_line_behind_a_carriage_return_counts_in_comments_that_stand_in_clear() {
+        let key = || DataKey::from_slice(&KEY).unwrap();
+        let mut opened = document(&FILE.replace("URL=", "# a\rB=1\n#c\r\n# d\rE=1\nURL=")).open_with(key()).unwrap();
+        assert_eq!((opened.clear_comments, opened.lines_in_comments), (3, 2));
+        // Once it is encrypted, nobody without a key can have added it.
+        let comment = Item::Comment(Comment { text: SecretBytes::copy_of(b" a\rB=1"), inline: false });
+        let encrypted = opened.encrypt(&Tree::of(Mapping { items: vec![comment] }), time::UtcDateTime::UNIX_EPOCH).unwrap();
+        let opened = EncryptedDocument::new(encrypted).unwrap().open_with(key()).unwrap();
+        assert_eq!((opened.clear_comments, opened.lines_in_comments), (0, 0));
+    }
+
+    #[test]
+    fn a_comment_in_a_list_comes_back_as_one() {
+        let mut opened = document(FILE).open_with(DataKey::from_slice(&KEY).unwrap()).unwrap();
+        let comment = |text: &[u8]| Comment { text: SecretBytes::copy_of(text), inline: false };
+        let list = vec![Element::Comment(comment(b" note")), Element::Value(Value::text(b"hunter2"))];
+        let tree = Tree::of(Mapping { items: vec![Item::Entry(Key::from("list"), Value::List(list))] });
+        let encrypted = opened.encrypt(&tree, time::UtcDateTime::UNIX_EPOCH).unwrap();
+        let document = EncryptedDocument::new(encrypted).unwrap();
+        let Some(Value::List(list)) = document.tree.documents[0].get("list") else { panic!("a list stays one") };
+        assert!(matches!(&list[..], [Element::Value(_), Element::Value(_)]), "as sops writes it");
+        let tree = document.verify(&DataKey::from_slice(&KEY).unwrap()).unwrap();
+        let Some(Value::List(list)) = tree.documents[0].get("list") else { panic!("a list stays one") };
+        let [Element::Comment(comment), Element::Value(value)] = &list[..] else { panic!("one comment and one value") };
+        assert_eq!((comment.text.expose(), value.as_text()), (b" note".as_slice(), Some(b"hunter2".as_slice())));
+    }
+
+    #[test]
+    fn a_number_in_clear_is_refused_by_name_only_where_the_rule_encrypts() {
+        for scalar in [Scalar::Int(1), Scalar::Float(0.5), Scalar::Bool(true), Scalar::Time("2024-05-06T07:08:09Z".to_owned())] {
+            let with = |name: &str| {
+                let mut document = document(FILE);
+                document.tree.documents[0].items.push(Item::Entry(Key::from(name), Value::Scalar(scalar.copy())));
+                error(&document)
+            };
+            assert!(matches!(with("PORT"), DecryptError::NotEncrypted { key } if key == Key::from("PORT")));
+            assert!(matches!(with("PORT_unencrypted"), DecryptError::MacMismatch));
+        }
+    }
+}
