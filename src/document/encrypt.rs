@@ -251,3 +251,23 @@ pub enum EncryptError {
     #[error("the system gave no random numbers")]
     Randomness(#[from] getrandom::Error),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::selection::Selection;
+    use crate::tree::{Item, Mapping};
+
+    #[test]
+    fn a_comment_whose_token_would_keep_the_next_value_in_clear_is_refused() {
+        let encrypt = |pattern: &str| {
+            let selection = Selection::new(SelectionOption::UnencryptedCommentRegex, pattern).unwrap();
+            let comment = Item::Comment(Comment { text: SecretBytes::copy_of(b" note"), inline: false });
+            let metadata = Metadata::new(Vec::new(), selection, false);
+            let key = DataKey::from_slice(&[1; 32]).unwrap();
+            encrypt_new(&Tree::of(Mapping { items: vec![comment] }), metadata, &key, UtcDateTime::UNIX_EPOCH).map(drop)
+        };
+        assert!(matches!(encrypt("GCM"), Err(EncryptError::CommentLooksLikeMarker)));
+        assert!(encrypt("clear").is_ok());
+    }
+}
