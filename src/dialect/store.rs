@@ -222,6 +222,19 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_backslash_in_a_value_of_several_lines_stays_with_it() {
+        let cases = [
+            ("A=\"x\\\"q\ny\"\n", "A=\"x\\\"q\\ny\"\n"),
+            ("A=\"x\\\\\ny\"\n", "A=\"x\\\\\\ny\"\n"),
+            ("A=\"x\\\ny\"\n", "A=\"x\\\\\\ny\"\n"),
+            ("A=\"x\\é\ny\"\n", "A=\"x\\é\\ny\"\n"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text_of(store(text, ALL)).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn blanks_behind_the_last_line_end_are_no_line() {
         assert_eq!(text_of(store("A=1\n \t", ALL)).unwrap(), "A=1\n");
         assert_eq!(text_of(store("A=1\n \n", ALL)).unwrap(), "A=1\n\n");
