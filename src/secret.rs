@@ -4,6 +4,7 @@
 //! by a growing buffer, and reachable only through `expose`. The types have no `Debug`, `Display`, `Clone`, `PartialEq`,
 //! `Serialize` or `Deref`, so no type that holds one can derive them either.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use subtle::ConstantTimeEq;
@@ -26,22 +27,22 @@ use zeroize::{Zeroize, Zeroizing};
 /// let copy = dotsops::secret::SecretBytes::copy_of(b"hunter2").clone();
 /// ```
 #[derive(Default)]
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
+pub struct SecretBytes(Wiped);
 
 impl SecretBytes {
     /// An empty buffer that takes `capacity` bytes without moving.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(capacity)))
+        Self(Wiped(Vec::with_capacity(capacity)))
     }
 
     /// Copies `bytes` into a buffer of exactly their size.
     pub fn copy_of(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.to_vec()))
+        Self(Wiped(bytes.to_vec()))
     }
 
     /// Takes over `bytes` without copying them; they are wiped on drop.
     pub fn from_vec(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(Wiped(bytes))
     }
 
     /// The bytes themselves. Each use outside `crypto`, `keys`, `format` and `sys` needs a reason.
@@ -58,7 +59,7 @@ impl SecretBytes {
     pub fn push(&mut self, more: &[u8]) {
         let needed = self.0.len() + more.len();
         if needed > self.0.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(self.0.capacity() * 2)));
+            let mut larger = Wiped(Vec::with_capacity(needed.max(self.0.capacity() * 2)));
             larger.extend_from_slice(&self.0);
             self.0 = larger;
         }
@@ -111,28 +112,53 @@ impl std::io::Write for SecretBytes {
     }
 }
 
+/// A buffer that is wiped on drop: as `Zeroizing` does it byte by byte, but many at a time.
+#[derive(Default)]
+struct Wiped(Vec<u8>);
+
+impl Deref for Wiped {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl DerefMut for Wiped {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+        self.0.spare_capacity_mut().zeroize();
+    }
+}
+
 /// UTF-8 text that is wiped on drop and never printed or copied by accident.
 ///
 /// ```compile_fail
 /// println!("{}", dotsops::secret::SecretString::copy_of("hunter2"));
 /// ```
 #[derive(Default)]
-pub struct SecretString(Zeroizing<Vec<u8>>);
+pub struct SecretString(Wiped);
 
 impl SecretString {
     /// An empty text that takes `capacity` bytes without moving.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(capacity)))
+        Self(Wiped(Vec::with_capacity(capacity)))
     }
 
     /// Copies `text` into a buffer of exactly its size.
     pub fn copy_of(text: &str) -> Self {
-        Self(Zeroizing::new(text.as_bytes().to_vec()))
+        Self(Wiped(text.as_bytes().to_vec()))
     }
 
     /// Takes over `text` without copying it; it is wiped on drop.
     pub fn from_string(text: String) -> Self {
-        Self(Zeroizing::new(text.into_bytes()))
+        Self(Wiped(text.into_bytes()))
     }
 
     /// The text itself. Each use outside `crypto`, `keys`, `format` and `sys` needs a reason.
