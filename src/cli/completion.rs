@@ -88,7 +88,7 @@ fn names(files: &[PathBuf]) -> Vec<OsString> {
     let opened = files.iter().filter_map(|path| file::read(path, None).ok());
     let keys = opened.flat_map(|file| {
         let entries = file.contents.tree.documents.iter().flat_map(|document| document.entries());
-        entries.map(|(key, _)| file::variable_name(key)).collect::<Vec<_>>()
+        entries.map(|(key, _)| file::variable_name(key).into_owned()).collect::<Vec<_>>()
     });
     keys.filter(|name| seen.insert(name.clone())).map(OsString::from).collect()
 }

@@ -201,8 +201,8 @@ fn is_exec(arguments: &[OsString]) -> bool {
     false
 }
 
-/// Reads the command line. To define all verbs takes longer than `exec` takes for everything else, so that one is tried alone; what it
-/// makes nothing of, as a request for help, is read again with all of them.
+/// Reads the command line. To define all verbs takes time that the start of every program under `exec` would pay for, so that one is
+/// tried alone; what it makes nothing of, as a request for help, is read again with all of them.
 fn parse(arguments: &[OsString]) -> Result<CommandLine, clap::Error> {
     if is_exec(arguments)
         && let Ok(CommandLine { command: OnlyExec::Exec(exec), quiet, config }) = CommandLine::try_parse_from(arguments)

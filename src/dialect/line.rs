@@ -143,8 +143,11 @@ fn column_of(text: &str, at: usize) -> usize {
 
 /// The lines of the first definition in `text` that `stored`, read back, does not have in the same place with the same value.
 pub(super) fn first_difference(text: &str, stored: &SecretString) -> Option<RangeInclusive<usize>> {
+    // Most lines are stored as they are, and one text has one meaning. A mark at its start would not be read.
+    if stored.expose() == text && !text.starts_with('\u{feff}') {
+        return None;
+    }
     let Ok(read_back) = super::decode(stored.expose().as_bytes()) else { return Some(1..=1) };
-    // Most lines are stored as they are, and one text has one meaning.
     if read_back.text.expose() == text {
         return None;
     }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::refusal::{Reason, Refusal};
-use super::scanner::{Statement, scan};
+use super::scanner::Scanner;
 
 /// Names that begin like this are sops's metadata.
 ///
@@ -14,8 +14,8 @@ pub const RESERVED_PREFIX: &str = "sops_";
 
 /// Whether a name is `[A-Za-z_][A-Za-z0-9_.-]*`, so that it can be asked of a new variable and shown in messages.
 pub fn is_portable_name(name: &str) -> bool {
-    let begins_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    begins_well && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))
+    let begins_well = name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
+    begins_well && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
 /// The name, if it may be shown.
@@ -28,13 +28,14 @@ pub(super) fn shown(name: &str) -> Option<String> {
 /// `previous` is the text as it was stored before; what it had already (an odd name, a name twice) is let through.
 pub fn check_names(text: &str, previous: &str) -> Vec<Refusal> {
     let mut known: HashMap<&str, usize> = HashMap::new();
-    let before = scan(previous);
-    for definition in before.iter().filter_map(Statement::definition) {
-        *known.entry(definition.name).or_default() += 1;
+    for statement in Scanner::new(previous) {
+        if let Some(definition) = statement.definition() {
+            *known.entry(definition.name).or_default() += 1;
+        }
     }
     let mut seen: HashMap<&str, (usize, usize)> = HashMap::new();
     let mut refusals = Vec::new();
-    for statement in &scan(text) {
+    for statement in Scanner::new(text) {
         // A line without `=` is refused for that, and may be a piece of a key or a password, which no message shows.
         let Some(definition) = statement.definition().filter(|definition| definition.value.is_some()) else { continue };
         let line = *statement.lines.start();

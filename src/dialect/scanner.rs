@@ -10,6 +10,8 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use memchr::{memchr, memchr_iter};
+
 use crate::secret::SecretString;
 
 /// A run of lines that means one thing. No `Debug`: it borrows plaintext.
@@ -253,7 +255,7 @@ impl<'text> Scanner<'text> {
     }
 
     fn line_end(&self, at: usize) -> usize {
-        self.text[at..].find('\n').map_or(self.text.len(), |length| at + length)
+        memchr(b'\n', &self.text.as_bytes()[at..]).map_or(self.text.len(), |length| at + length)
     }
 }
 
@@ -277,7 +279,7 @@ impl<'text> Iterator for Scanner<'text> {
             Some(_) => self.statement(start),
         };
         let first = self.line;
-        let last = first + self.text[start..end].bytes().filter(|byte| *byte == b'\n').count();
+        let last = first + memchr_iter(b'\n', &self.text.as_bytes()[start..end]).count();
         self.position = (end + 1).min(self.text.len());
         self.line = last + 1;
         Some(Statement { lines: first..=last, range: start..end, kind })
@@ -291,8 +293,8 @@ pub fn is_space(character: char) -> bool {
 
 /// An unquoted value less its comment, which begins at a `#` behind white space, and less trailing white space.
 fn without_comment(line: &str) -> &str {
-    let comment = line.match_indices('#').find(|(at, _)| line[..*at].ends_with(is_space));
-    line[..comment.map_or(line.len(), |(at, _)| at)].trim_end_matches(is_space)
+    let comment = memchr_iter(b'#', line.as_bytes()).find(|at| line[..*at].ends_with(is_space));
+    line[..comment.unwrap_or(line.len())].trim_end_matches(is_space)
 }
 
 /// The offset of the first `mark` that no backslash takes.

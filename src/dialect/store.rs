@@ -12,8 +12,10 @@
 //! 3. Otherwise it is new, and is stored or refused as a whole. A note says where it takes in old lines too, for that is what the
 //!    text now means.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+
+use memchr::{memchr, memrchr};
 
 use super::line::{first_difference, storable};
 use super::refusal::{Note, NoteKind, Reason, Refusal};
@@ -48,7 +50,7 @@ pub fn store(text: &str, encrypted: &dyn Fn(&str) -> bool) -> Result<Stored, Vec
 /// # Errors
 /// Every refusal there is, in the order of the lines.
 pub fn store_keeping(text: &str, previous: &str, encrypted: &dyn Fn(&str) -> bool) -> Result<Stored, Vec<Refusal>> {
-    let old_lines = OldLines::of(previous);
+    let old_lines = OldLines::of(text, previous);
     let mut stored = SecretString::with_capacity(text.len() + 1);
     let (mut notes, mut refusals) = (Vec::new(), Vec::new());
     let (mut kept_failure, mut hidden) = (None, false);
@@ -56,7 +58,15 @@ pub fn store_keeping(text: &str, previous: &str, encrypted: &dyn Fn(&str) -> boo
     while let Some(statement) = scanner.next() {
         let first_line = *statement.lines.start();
         let whole = whole_lines(text, &statement);
-        let old = old_lines.leading(&text[whole.clone()]);
+        if old_lines.are_untouched(&whole) {
+            if matches!(statement.kind, Kind::Failed { .. }) {
+                kept_failure = kept_failure.or(Some(first_line));
+            }
+            let lines = &text[whole];
+            push_line(&mut stored, lines.strip_suffix('\n').unwrap_or(lines));
+            continue;
+        }
+        let old = old_lines.leading(whole.clone());
         if old.lines.len() == statement.lines.clone().count() {
             if matches!(statement.kind, Kind::Failed { .. }) {
                 kept_failure = kept_failure.or(Some(first_line));
@@ -72,7 +82,7 @@ pub fn store_keeping(text: &str, previous: &str, encrypted: &dyn Fn(&str) -> boo
             hidden = true;
             continue;
         }
-        if statement.lines.end() > &first_line && old_lines.has_part_in(&text[whole]) {
+        if statement.lines.end() > &first_line && old_lines.has_part_in(whole) {
             let kind = NoteKind::Joined { last_line: *statement.lines.end() };
             notes.push(Note { line: first_line, name: None, kind });
         }
@@ -96,37 +106,85 @@ pub fn store_keeping(text: &str, previous: &str, encrypted: &dyn Fn(&str) -> boo
     Ok(Stored { text: stored, notes })
 }
 
-/// The lines of the text as it was stored, by what [`super::decode`] makes of them.
-struct OldLines<'previous>(HashMap<&'previous str, &'previous str>);
+/// Which lines of the text were stored before, and as what.
+struct OldLines<'text> {
+    text: &'text str,
+    /// Up to the first and from the second of these offsets on, whole lines are the same in both texts.
+    untouched: (usize, usize),
+    /// For lines between them: those that stood anywhere in the text before, by what [`super::decode`] makes of them.
+    others: HashMap<&'text str, &'text str>,
+}
 
 /// The old lines at the beginning of a statement.
-struct Leading<'previous> {
+struct Leading<'text> {
     /// Their stored bytes, without LF.
-    lines: Vec<&'previous str>,
+    lines: Vec<&'text str>,
     /// How many bytes they take in the new text, with their LFs.
     bytes: usize,
 }
 
-impl<'previous> OldLines<'previous> {
-    fn of(previous: &'previous str) -> Self {
+impl<'text> OldLines<'text> {
+    fn of(text: &'text str, previous: &'text str) -> Self {
+        let (before, behind) = common_lines(text.as_bytes(), previous.as_bytes());
+        let untouched = (before, text.len() - behind);
+        if previous.is_empty() {
+            return Self { text, untouched, others: HashMap::new() };
+        }
+        let touched: HashSet<&str> = text[untouched.0..untouched.1].split_terminator('\n').collect();
         // A CR inside a line makes several lines of it when it is read, so such a line is never met again.
         let lines = previous.split_terminator('\n').map(|line| (line.strip_suffix('\r').unwrap_or(line), line));
-        Self(lines.filter(|(decoded, _)| !decoded.contains('\r')).collect())
+        let others = lines.filter(|(decoded, _)| touched.contains(decoded)).collect();
+        Self { text, untouched, others }
     }
 
-    fn has_part_in(&self, whole_lines: &str) -> bool {
-        whole_lines.lines().any(|line| !line.is_empty() && self.0.contains_key(line))
+    /// Whether all of `lines` stand where they stood.
+    fn are_untouched(&self, lines: &Range<usize>) -> bool {
+        lines.end <= self.untouched.0 || lines.start >= self.untouched.1
     }
 
-    fn leading(&self, whole_lines: &str) -> Leading<'previous> {
+    /// What the line `line`, without its LF, was stored as.
+    fn stored(&self, line: Range<usize>) -> Option<&'text str> {
+        let text = &self.text[line.clone()];
+        if self.are_untouched(&line) { Some(text) } else { self.others.get(text).copied() }
+    }
+
+    fn has_part_in(&self, whole_lines: Range<usize>) -> bool {
+        lines_in(self.text, whole_lines).any(|(line, _)| !line.is_empty() && self.stored(line).is_some())
+    }
+
+    fn leading(&self, whole_lines: Range<usize>) -> Leading<'text> {
         let mut leading = Leading { lines: Vec::new(), bytes: 0 };
-        for line in whole_lines.split_inclusive('\n') {
-            let Some(old) = self.0.get(line.strip_suffix('\n').unwrap_or(line)) else { break };
+        for (line, length) in lines_in(self.text, whole_lines) {
+            let Some(old) = self.stored(line) else { break };
             leading.lines.push(old);
-            leading.bytes += line.len();
+            leading.bytes += length;
         }
         leading
     }
+}
+
+/// The lines in a range of `text`, each without its LF, and how long it is with it.
+fn lines_in(text: &str, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let mut start = range.start;
+    text[range].split_inclusive('\n').map(move |line| {
+        let content = line.strip_suffix('\n').unwrap_or(line);
+        let found = (start..start + content.len(), line.len());
+        start += line.len();
+        found
+    })
+}
+
+/// How many bytes at the beginning and at the end of two texts are the same whole lines.
+fn common_lines(one: &[u8], other: &[u8]) -> (usize, usize) {
+    if one == other {
+        return (one.len(), 0);
+    }
+    let before = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let before = memrchr(b'\n', &one[..before]).map_or(0, |at| at + 1);
+    let (one, other) = (&one[before..], &other[before..]);
+    let behind = one.iter().rev().zip(other.iter().rev()).take_while(|(one, other)| one == other).count();
+    let behind = &one[one.len() - behind..];
+    (before, memchr(b'\n', behind).map_or(0, |at| behind.len() - at - 1))
 }
 
 /// The bytes of a statement with its indentation and the LF that ends it.
@@ -251,6 +309,30 @@ mod tests {
     #[test]
     fn an_old_line_keeps_its_carriage_return_and_a_new_one_gets_none() {
         assert_eq!(kept("A=1\nB=2\n", "A=1\r\n").unwrap(), "A=1\r\nB=2\n");
+    }
+
+    #[test]
+    fn lines_that_stand_where_they_stood_are_told_from_the_changed_ones() {
+        let cases = [
+            ("A\nB\nC\n", "A\nX\nC\n", (2, 2)),
+            ("A\nB\nC", "A\nX\nC", (2, 1)),
+            ("AB\nC\n", "XB\nC\n", (0, 2)),
+            ("A\nB\n", "A\nC\n", (2, 0)),
+            ("A\nA\nA\n", "A\nA\n", (4, 0)),
+            ("A\n", "A\nA\n", (2, 0)),
+            ("A", "A\n", (0, 0)),
+            ("", "A\n", (0, 0)),
+            ("A", "A", (1, 0)),
+        ];
+        for (one, other, expected) in cases {
+            assert_eq!(common_lines(one.as_bytes(), other.as_bytes()), expected, "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn an_old_line_that_moved_keeps_its_bytes_too() {
+        assert_eq!(kept("B\n  A = 1\nC=2\n", "  A = 1\nB\nC=2\n").unwrap(), "B\n  A = 1\nC=2\n");
+        assert_eq!(kept("  A = 1\n  A = 1\nC=2\n", "  A = 1\nC=2\n").unwrap(), "  A = 1\n  A = 1\nC=2\n");
     }
 
     #[test]

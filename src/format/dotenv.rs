@@ -115,6 +115,11 @@ pub fn value_text(value: &Value) -> Option<SecretBytes> {
     }
 }
 
+/// Whether `value` reads back as it is once it is written: a text without a backslash followed by n.
+pub fn reads_back(value: &Value) -> bool {
+    value.as_text().is_some_and(|text| backslash_n(text).is_none())
+}
+
 /// What `value` reads back as once it is written: a text, and another one than it was if it holds a backslash followed by n.
 pub fn read_back(value: &Value) -> Option<SecretBytes> {
     value_text(value).map(|text| unescaped(text.expose()))

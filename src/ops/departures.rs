@@ -2,7 +2,6 @@
 //!
 //! Anybody who can change the file can bring this about without a key. Knows what is so, not whether it matters to a verb.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -13,7 +12,7 @@ use crate::document::selection::{Selection, SelectionOption};
 use crate::keys::age::recipient::is_same;
 use crate::keys::group::KeyGroup;
 use crate::keys::{Kind, shown};
-use crate::tree::{Key, Tree};
+use crate::tree::Tree;
 
 /// The recipients of a file at `path` (absolute) that its rule in `config` does not name.
 ///
@@ -58,7 +57,7 @@ pub fn other_selection(metadata: &Metadata, config: &Config, path: &Path) -> Opt
 pub fn duplicates(tree: &Tree) -> Vec<String> {
     let keys = tree.documents.iter().flat_map(|document| document.entries()).map(|(key, _)| key);
     let (mut seen, mut told, mut twice) = (HashSet::new(), HashSet::new(), Vec::new());
-    for name in keys.map(name_of) {
+    for name in keys.map(variable_name) {
         if !seen.contains(&name) {
             seen.insert(name);
         } else if told.insert(name.clone()) {
@@ -66,12 +65,6 @@ pub fn duplicates(tree: &Tree) -> Vec<String> {
         }
     }
     twice
-}
-
-/// The variable that `key` stands for; most keys are its name already.
-fn name_of(key: &Key) -> Cow<'_, str> {
-    let is_plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    key.as_str().filter(is_plain).map_or_else(|| Cow::Owned(variable_name(key)), Cow::Borrowed)
 }
 
 #[cfg(test)]

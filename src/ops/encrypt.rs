@@ -76,7 +76,8 @@ pub fn secret_in_comment(comment: &SecretBytes, selection: &Selection) -> Option
 pub fn notable_names(tree: &Tree) -> Vec<(String, Effect)> {
     let entries = tree.documents.iter().flat_map(|document| document.entries());
     let named = entries.map(|(key, _)| file::variable_name(key));
-    named.map(|name| (effect(&name), name)).filter(|(effect, _)| *effect != Effect::Ordinary).map(|(e, n)| (n, e)).collect()
+    let effects = named.map(|name| (effect(&name), name)).filter(|(effect, _)| *effect != Effect::Ordinary);
+    effects.map(|(effect, name)| (name.into_owned(), effect)).collect()
 }
 
 /// Encrypts `tree` as a new file for everybody in `metadata`, and reads the result back.
@@ -131,7 +132,7 @@ pub fn state(document: &EncryptedDocument) -> State {
     let names = plain_where_encrypted(&document.tree, &document.metadata.selection);
     match names.as_slice() {
         [] => State::Encrypted,
-        names => State::PartlyPlain(names.iter().map(file::variable_name).collect()),
+        names => State::PartlyPlain(names.iter().map(|key| file::variable_name(key).into_owned()).collect()),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Its one invariant: what is judged, shown and encrypted comes from the same bytes, read in one go.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::dialect::names::is_portable_name;
@@ -90,17 +91,18 @@ pub fn parse(path: &Path, bytes: &[u8], syntax: Option<Syntax>) -> Result<(&'sta
 }
 
 /// The variable that a stored key stands for: `API_KEY` for `export API_KEY`.
-pub fn variable_name(key: &Key) -> String {
-    let text = key.to_string();
+pub fn variable_name(key: &Key) -> Cow<'_, str> {
     // No word of a line and no quote can stand in such a name.
-    if is_portable_name(&text) {
-        return text;
+    if let Some(name) = key.as_str().filter(|text| is_portable_name(text)) {
+        return Cow::Borrowed(name);
     }
+    let text = key.to_string();
     let line = format!("{text}=");
-    match crate::dialect::scanner::scan(&line).into_iter().next().map(|statement| statement.kind) {
+    let name = match crate::dialect::scanner::scan(&line).into_iter().next().map(|statement| statement.kind) {
         Some(crate::dialect::scanner::Kind::Definition(definition)) => definition.name.to_owned(),
         _ => text,
-    }
+    };
+    Cow::Owned(name)
 }
 
 /// The file that is meant if none is named: from `start` up to the repository's root, the first folder with `secrets.env` or an

@@ -212,7 +212,7 @@ pub(super) fn consent_to_clear(
         let count = if comments.len() == 1 { "1 comment stays".to_owned() } else { format!("{} comments stay", comments.len()) };
         surroundings.output.note(format_args!("{count} in clear: the file's rule encrypts some names only"));
     }
-    let mut names: Vec<String> = names.iter().map(file::variable_name).collect();
+    let mut names: Vec<String> = names.iter().map(|key| file::variable_name(key).into_owned()).collect();
     names.extend(comments.iter().filter_map(|comment| encrypt::secret_in_comment(comment, selection)));
     // What `--fix` commented out was a line of its own: nobody knows what is in it.
     if !comments.is_empty() && !selection.encrypts_top_comments() {

@@ -2,6 +2,7 @@
 //!
 //! Lines that were there before and are untouched are never complained about.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::hidden_lines::Hidden;
@@ -63,14 +64,17 @@ pub fn check(
     adopt_values(&mut tree, base);
 
     let before = leaves_in_clear(base, selection);
-    let before_clear: HashSet<String> = before.names.iter().map(file::variable_name).collect();
+    let before_clear: HashSet<_> = before.names.iter().map(file::variable_name).collect();
     let InClear { names: clear, comments } = leaves_in_clear(&tree, selection);
-    let mut newly_clear: Vec<String> =
-        clear.iter().map(file::variable_name).filter(|name| !before_clear.contains(name)).collect();
+    let is_new = |name: &Cow<'_, str>| !before_clear.contains(name);
+    let mut newly_clear: Vec<String> = clear.iter().map(file::variable_name).filter(is_new).map(Cow::into_owned).collect();
     let was_there = |comment: &SecretBytes| before.comments.iter().any(|there| there.ct_eq(comment.expose()));
     newly_clear.extend(comments.iter().filter(|comment| !was_there(comment)).filter_map(|c| secret_in_comment(c, selection)));
-    let notable_before: Vec<String> = encrypt::notable_names(base).into_iter().map(|(name, _)| name).collect();
-    let notable = encrypt::notable_names(&tree).into_iter().filter(|(name, _)| !notable_before.contains(name)).collect();
+    let mut notable = encrypt::notable_names(&tree);
+    if !notable.is_empty() {
+        let before: HashSet<String> = encrypt::notable_names(base).into_iter().map(|(name, _)| name).collect();
+        notable.retain(|(name, _)| !before.contains(name));
+    }
     let is_content = |item: &Item| !matches!(item, Item::BlankLine);
     let emptied = !tree.first().iter().any(is_content) && base.first().iter().any(is_content);
     Ok(Checked { tree, notes: stored.notes, newly_clear, notable, emptied, line_endings_changed: stored.line_endings_changed })
@@ -113,10 +117,7 @@ fn adopt_values(tree: &mut Tree, base: &Tree) {
         .first()
         .iter()
         .filter_map(|item| match item {
-            Item::Entry(key, value) => {
-                let read_back = dotenv::read_back(value)?;
-                value.as_text().is_none_or(|text| !read_back.ct_eq(text)).then_some((key, value, read_back))
-            }
+            Item::Entry(key, value) if !dotenv::reads_back(value) => Some((key, value, dotenv::read_back(value)?)),
             _ => None,
         })
         .collect();

@@ -20,6 +20,9 @@ pub(super) struct Hidden {
 impl Hidden {
     /// Hides the lines that `edited` still has of those of `before`; `None` if there are none.
     pub(super) fn of(edited: &[u8], before: &str) -> Option<Self> {
+        if !before.contains('\r') && !before.starts_with('\u{feff}') {
+            return None;
+        }
         let all: HashSet<&str> = before.split('\n').collect();
         let hidden = |(at, line): &(usize, &str)| {
             let stripped = line.strip_suffix('\r');

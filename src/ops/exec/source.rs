@@ -346,7 +346,7 @@ impl<'a> Source<'a> {
     /// The variable's name in an item, as far as there is one.
     fn name_of(&self, item: usize) -> String {
         match self.item(item) {
-            Some(Item::Entry(key, _)) => file::variable_name(key),
+            Some(Item::Entry(key, _)) => file::variable_name(key).into_owned(),
             _ => String::new(),
         }
     }

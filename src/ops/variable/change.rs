@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use memchr::memchr_iter;
+
 use super::error::VariableError;
 use super::find::{Occurrence, Variables};
 use crate::dialect;
@@ -13,7 +15,7 @@ use crate::dialect::interpolation::references;
 use crate::dialect::names::{RESERVED_PREFIX, is_portable_name};
 use crate::dialect::quote::quote;
 use crate::dialect::refusal::Note;
-use crate::dialect::scanner::{Statement, scan};
+use crate::dialect::scanner::{Quote, Scanner, Statement, Value, scan};
 use crate::ops::edit::check::{self, Checked};
 use crate::ops::exec::policy::Effect;
 use crate::secret::{SecretBytes, SecretString};
@@ -45,7 +47,15 @@ pub struct Referring {
 }
 
 /// What a program reads: each definition's name and value, before interpolation.
-type Definitions = Vec<(String, Option<SecretString>)>;
+type Definitions<'a> = Vec<(&'a str, Option<Meant<'a>>)>;
+
+/// What a value says before interpolation.
+enum Meant<'a> {
+    /// What is written between such quotes, or without any.
+    Written(Quote, &'a str),
+    /// Something else.
+    Given(SecretString),
+}
 
 /// The lines as they are wanted.
 #[derive(Default)]
@@ -76,11 +86,12 @@ impl Variables<'_> {
             check_new_name(name)?;
             wanted.appended = Some(joined(&[name, "=", quoted.expose()]));
             expected.extend(statements.iter().filter_map(defined));
-            expected.push((name.to_owned(), Some(meaning(&quoted))));
+            drop(statements);
+            expected.push((name, Some(Meant::Given(meaning(&quoted)))));
             return self.plan(wanted, &expected, &[], &[]).map(Some);
         };
         if let (Some((_, Some(now))), []) = (defined(&statements[last.statement]), earlier)
-            && now.ct_eq(meaning(&quoted).expose())
+            && now.is(&Meant::Given(meaning(&quoted)))
         {
             return Ok(None);
         }
@@ -92,7 +103,7 @@ impl Variables<'_> {
         }
         for (at, statement) in statements.iter().enumerate() {
             match found.iter().any(|occurrence| occurrence.statement == at) {
-                true if at == last.statement => expected.push((name.to_owned(), Some(meaning(&quoted)))),
+                true if at == last.statement => expected.push((name, Some(Meant::Given(meaning(&quoted))))),
                 true => {}
                 false => expected.extend(defined(statement)),
             }
@@ -101,6 +112,7 @@ impl Variables<'_> {
         let line = self.line_with(&statements[last.statement], last, &quoted);
         wanted.items.insert(*last.items.start(), Some(line));
         let dropped: Vec<usize> = earlier.iter().map(Occurrence::line).collect();
+        drop(statements);
         self.plan(wanted, &expected, &dropped, &[]).map(Some)
     }
 
@@ -174,7 +186,7 @@ impl Variables<'_> {
             .enumerate()
             .filter_map(|(at, statement)| {
                 let (name, value) = defined(statement)?;
-                Some((if at == only.statement { new.to_owned() } else { name }, value))
+                Some((if at == only.statement { new } else { name }, value))
             })
             .collect();
         self.plan(wanted, &expected, &[], &[old]).map(Some)
@@ -199,7 +211,7 @@ impl Variables<'_> {
     pub(super) fn hidden(&self, name: &str, found: &[Occurrence]) -> Option<VariableError> {
         let is_seen = |item: usize| found.iter().any(|occurrence| occurrence.items.contains(&item));
         let (item, name) = self.stored_names().find(|(item, stored)| stored == name && !is_seen(*item))?;
-        Some(VariableError::Hidden { name, line: item + 1 })
+        Some(VariableError::Hidden { name: name.into_owned(), line: item + 1 })
     }
 
     /// The line of `statement` with another value. What stands before and behind the value stays.
@@ -226,7 +238,7 @@ impl Variables<'_> {
     fn plan(
         &self,
         wanted: Wanted,
-        expected: &Definitions,
+        expected: &Definitions<'_>,
         dropped_lines: &[usize],
         gone: &[&str],
     ) -> Result<Plan, VariableError> {
@@ -240,8 +252,7 @@ impl Variables<'_> {
             return Err(VariableError::WouldChangeOthers);
         }
         let after = dialect::decode(after.expose())?.text;
-        let read_back: Definitions = scan(after.expose()).iter().filter_map(defined).collect();
-        if !is_same(&read_back, expected) {
+        if !says(after.expose(), expected) {
             return Err(VariableError::WouldChangeOthers);
         }
         let referring = self.referring(gone);
@@ -251,6 +262,9 @@ impl Variables<'_> {
     /// The values that refer to one of `gone`.
     fn referring(&self, gone: &[&str]) -> Vec<Referring> {
         let mut referring = Vec::new();
+        if gone.is_empty() {
+            return referring;
+        }
         for statement in scan(self.read.expose()) {
             if gone.iter().any(|name| refers_to(&statement, name)) {
                 let name = statement.definition().map(|definition| definition.name.to_owned());
@@ -299,8 +313,7 @@ impl Wanted {
 fn has_same_lines(before: &[u8], after: &[u8], touched: Range<usize>) -> bool {
     let lines = |text: &'_ [u8]| -> Vec<Range<usize>> {
         let mut start = 0;
-        let ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
-        ends.map(|end| std::mem::replace(&mut start, end + 1)..end).collect()
+        memchr_iter(b'\n', text).map(|end| std::mem::replace(&mut start, end + 1)..end).collect()
     };
     let (before_lines, after_lines) = (lines(before), lines(after));
     let (first, behind) = (touched.start, before_lines.len() - touched.end);
@@ -312,17 +325,41 @@ fn has_same_lines(before: &[u8], after: &[u8], touched: Range<usize>) -> bool {
         && before_lines.iter().rev().take(behind).zip(after_lines.iter().rev()).all(same)
 }
 
-fn is_same(one: &Definitions, other: &Definitions) -> bool {
-    // Both are our own: how long it takes to compare them tells nobody anything.
-    one.len() == other.len()
-        && one.iter().zip(other).all(|((name, value), (other, other_value))| {
-            name == other && value.as_ref().map(SecretString::expose) == other_value.as_ref().map(SecretString::expose)
-        })
+impl Meant<'_> {
+    fn is(&self, other: &Self) -> bool {
+        // Both are our own: how long it takes to compare them tells nobody anything.
+        match (self, other) {
+            (Self::Written(quote, raw), Self::Written(other_quote, other)) if (quote, raw) == (other_quote, other) => true,
+            _ => self.text().expose() == other.text().expose(),
+        }
+    }
+
+    fn text(&self) -> SecretString {
+        match self {
+            Self::Written(quote, raw) => Value { quote: *quote, raw, range: 0..raw.len() }.decode(),
+            Self::Given(text) => SecretString::copy_of(text.expose()),
+        }
+    }
 }
 
-fn defined(statement: &Statement<'_>) -> Option<(String, Option<SecretString>)> {
+/// Whether a program reads `expected` in `text`.
+fn says(text: &str, expected: &Definitions) -> bool {
+    let mut found = Scanner::new(text).filter_map(|statement| defined(&statement));
+    let is_next = |(name, value): &(&str, Option<Meant<'_>>)| {
+        found.next().is_some_and(|(found_name, found)| {
+            *name == found_name
+                && match (value, &found) {
+                    (Some(value), Some(found)) => value.is(found),
+                    (value, found) => value.is_none() && found.is_none(),
+                }
+        })
+    };
+    expected.iter().all(is_next) && found.next().is_none()
+}
+
+fn defined<'a>(statement: &Statement<'a>) -> Option<(&'a str, Option<Meant<'a>>)> {
     let definition = statement.definition()?;
-    Some((definition.name.to_owned(), definition.value.as_ref().map(|(_, value)| value.decode())))
+    Some((definition.name, definition.value.as_ref().map(|(_, value)| Meant::Written(value.quote, value.raw))))
 }
 
 fn refers_to(statement: &Statement<'_>, name: &str) -> bool {
@@ -333,7 +370,7 @@ fn refers_to(statement: &Statement<'_>, name: &str) -> bool {
 /// What `quoted` says before interpolation.
 fn meaning(quoted: &SecretString) -> SecretString {
     let line = joined(&["A=", quoted.expose()]);
-    let value = scan(line.expose()).first().and_then(defined).and_then(|(_, value)| value);
+    let value = scan(line.expose()).first().and_then(defined).and_then(|(_, value)| value.map(|value| value.text()));
     value.unwrap_or_default()
 }
 

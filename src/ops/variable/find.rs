@@ -3,6 +3,7 @@
 //! An item of the tree is one line of the store, but may be several for python-dotenv, where a carriage return ends a line too; and a
 //! statement may take in several items, where a quote is left open.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
@@ -68,11 +69,11 @@ impl<'a> Variables<'a> {
     /// The names in the file, each once.
     pub fn names(&self) -> Vec<String> {
         let mut seen = HashSet::new();
-        self.stored_names().map(|(_, name)| name).filter(|name| seen.insert(name.clone())).collect()
+        self.stored_names().map(|(_, name)| name).filter(|name| seen.insert(name.clone())).map(Cow::into_owned).collect()
     }
 
     /// Each item that has a name, and the variable it stands for.
-    pub(super) fn stored_names(&self) -> impl Iterator<Item = (usize, String)> {
+    pub(super) fn stored_names(&self) -> impl Iterator<Item = (usize, Cow<'_, str>)> {
         self.document.tree.first().iter().enumerate().filter_map(|(at, item)| match item {
             Item::Entry(key, _) => Some((at, variable_name(key))),
             Item::Comment(_) | Item::BlankLine => None,
