@@ -70,6 +70,14 @@ impl Token {
         text.starts_with(PREFIX) && text.ends_with(b"]")
     }
 
+    /// How many bytes the nonce of `text` has, told by its letters: for a token that was opened already. `None` if there is none.
+    pub fn nonce_length(text: &[u8]) -> Option<usize> {
+        let (_, rest) = part(text.strip_prefix(PREFIX)?, b"data:", b',')?;
+        let (nonce, _) = part(rest, b"iv:", b',')?;
+        let padding = nonce.iter().rev().take_while(|letter| **letter == b'=').count();
+        (nonce.len() / 4 * 3).checked_sub(padding)
+    }
+
     /// Reads one token that is all of `text`.
     ///
     /// Stricter than sops, which ignores what follows the last `]`, carriage returns inside base64 and the unused bits of its last
@@ -231,6 +239,7 @@ mod tests {
             let text = token.print();
             prop_assert_eq!(text.capacity(), text.len());
             prop_assert!(Token::is_token(&text));
+            prop_assert_eq!(Token::nonce_length(&text), Some(token.nonce.len()));
             prop_assert_eq!(Token::parse(&text).unwrap(), token);
         }
 

@@ -25,23 +25,12 @@ pub(super) fn decrypt(document: &EncryptedDocument, data_key: &DataKey) -> Resul
 }
 
 fn decrypt_all(document: &EncryptedDocument, data_key: &DataKey) -> Result<Decrypted, DecryptError> {
-    let metadata = &document.metadata;
     let cipher = Cipher::new(data_key);
-    let mac = Mac::new(metadata.mac_only_encrypted);
-    let mut opening = Opening {
-        cipher: &cipher,
-        mac,
-        mac_only_encrypted: metadata.mac_only_encrypted,
-        clear_comments: 0,
-        lines_in_comments: 0,
-    };
-    let tree = walk(&document.tree, &metadata.selection, &mut opening)?;
-
-    let stored = stored_mac(metadata, &cipher)?;
-    if !stored.ct_eq(opening.mac.finish().expose()) {
-        return Err(DecryptError::MacMismatch);
-    }
-    Ok(Decrypted { tree, clear_comments: opening.clear_comments, lines_in_comments: opening.lines_in_comments })
+    let mut opening = Opening::new(&cipher, &document.metadata);
+    let tree = walk(&document.tree, &document.metadata.selection, &mut opening)?;
+    let (clear_comments, lines_in_comments) = (opening.clear_comments, opening.lines_in_comments);
+    opening.check_mac(&document.metadata)?;
+    Ok(Decrypted { tree, clear_comments, lines_in_comments })
 }
 
 /// Whether `data_key` opens the token of the MAC, whatever the MAC is.
@@ -56,7 +45,8 @@ fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<SecretBytes, Decry
     cipher.decrypt(&token, aad.as_bytes()).map_err(|_| DecryptError::MacToken)
 }
 
-struct Opening<'a> {
+/// Opens leaf after leaf, and computes the MAC over them.
+pub(super) struct Opening<'a> {
     cipher: &'a Cipher,
     mac: Mac,
     mac_only_encrypted: bool,
@@ -64,8 +54,20 @@ struct Opening<'a> {
     lines_in_comments: usize,
 }
 
-impl Opening<'_> {
-    fn hash(&mut self, place: &Place, scalar: &Scalar) -> Result<(), DecryptError> {
+impl<'a> Opening<'a> {
+    pub(super) fn new(cipher: &'a Cipher, metadata: &Metadata) -> Self {
+        let mac_only_encrypted = metadata.mac_only_encrypted;
+        Self { cipher, mac: Mac::new(mac_only_encrypted), mac_only_encrypted, clear_comments: 0, lines_in_comments: 0 }
+    }
+
+    /// Compares the MAC over all leaves so far with the one in `metadata`.
+    pub(super) fn check_mac(self, metadata: &Metadata) -> Result<(), DecryptError> {
+        let stored = stored_mac(metadata, self.cipher)?;
+        if stored.ct_eq(self.mac.finish().expose()) { Ok(()) } else { Err(DecryptError::MacMismatch) }
+    }
+
+    /// Feeds the MAC with what a leaf says.
+    pub(super) fn hash(&mut self, place: &Place, scalar: &Scalar) -> Result<(), DecryptError> {
         if place.encrypted || !self.mac_only_encrypted {
             let (_, bytes) = scalar::encode(scalar).map_err(|_| DecryptError::malformed(place))?;
             self.mac.update(bytes.expose());

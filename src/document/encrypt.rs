@@ -10,14 +10,15 @@ use std::collections::{HashMap, VecDeque};
 use sha2::{Digest, Sha256};
 use time::UtcDateTime;
 
+use super::known::{Known, Places};
 use super::metadata::{Metadata, MetadataError};
 use super::selection::SelectionOption;
 use super::walk::{Leaf, LeafRef, Leaves, Place, leaves, walk};
 use super::{DecryptedDocument, EncryptedDocument};
 use crate::crypto::cipher::{Cipher, Nonces};
 use crate::crypto::mac::Mac;
-use crate::crypto::scalar;
-use crate::crypto::token::{Token, ValueType};
+use crate::crypto::scalar::{self, Encoded};
+use crate::crypto::token::ValueType;
 use crate::format::Contents;
 use crate::secret::{DataKey, SecretBytes, with_clean_stack};
 use crate::tree::{Comment, Key, Scalar, Tree};
@@ -28,7 +29,7 @@ use crate::tree::{Comment, Key, Scalar, Tree};
 /// [`EncryptError`].
 pub fn encrypt_new(tree: &Tree, mut metadata: Metadata, data_key: &DataKey, now: UtcDateTime) -> Result<Contents, EncryptError> {
     metadata.touch(now);
-    with_clean_stack(|| encrypt(tree, &mut metadata, data_key, VecDeque::new()))
+    with_clean_stack(|| encrypt(tree, &mut metadata, data_key, Vec::new()))
 }
 
 /// Encrypts `tree` in place of the data of `document`.
@@ -36,22 +37,23 @@ pub(super) fn encrypt_again(document: &mut DecryptedDocument, tree: &Tree, now: 
     let DecryptedDocument { tree: plaintext, encrypted, data_key, .. } = document;
     let EncryptedDocument { tree: tokens, metadata } = encrypted;
     with_clean_stack(|| {
-        let kept = kept_tokens(known_leaves(plaintext, tokens, metadata)?, &wanted_leaves(tree, metadata)?);
+        let selection = &metadata.selection;
+        let kept = kept_tokens(&Known::of(plaintext, tokens, selection), &Places::of(tree, selection), &leaves(tree));
         metadata.touch(now);
         encrypt(tree, metadata, data_key, kept)
     })
 }
 
 /// `kept` has the token to write for each leaf, in order; where it has none or has run out, a new one is made.
-fn encrypt(
-    tree: &Tree,
-    metadata: &mut Metadata,
-    data_key: &DataKey,
-    kept: VecDeque<Option<Vec<u8>>>,
-) -> Result<Contents, EncryptError> {
+fn encrypt(tree: &Tree, metadata: &mut Metadata, data_key: &DataKey, kept: Vec<Option<&[u8]>>) -> Result<Contents, EncryptError> {
     let cipher = Cipher::new(data_key);
-    let mut sealing =
-        Sealing { cipher: &cipher, mac: Mac::new(metadata.mac_only_encrypted), metadata, nonces: Nonces::new(), kept };
+    let mut sealing = Sealing {
+        cipher: &cipher,
+        mac: Mac::new(metadata.mac_only_encrypted),
+        metadata,
+        nonces: Nonces::new(),
+        kept: kept.into_iter(),
+    };
     let encrypted = walk(tree, &metadata.selection, &mut sealing)?;
     let Sealing { mac, mut nonces, .. } = sealing;
     let aad = metadata.mac_aad()?;
@@ -65,7 +67,7 @@ struct Sealing<'a> {
     mac: Mac,
     metadata: &'a Metadata,
     nonces: Nonces,
-    kept: VecDeque<Option<Vec<u8>>>,
+    kept: std::vec::IntoIter<Option<&'a [u8]>>,
 }
 
 impl Sealing<'_> {
@@ -74,10 +76,10 @@ impl Sealing<'_> {
         place: &Place,
         kind: ValueType,
         plaintext: &[u8],
-        kept: Option<Vec<u8>>,
+        kept: Option<&[u8]>,
     ) -> Result<SecretBytes, EncryptError> {
         if let Some(token) = kept {
-            return Ok(SecretBytes::from_vec(token));
+            return Ok(SecretBytes::copy_of(token));
         }
         let nonce = self.nonces.draw()?;
         Ok(SecretBytes::from_vec(self.cipher.encrypt(plaintext, kind, place.aad, &nonce).print()))
@@ -88,7 +90,7 @@ impl Leaves for Sealing<'_> {
     type Error = EncryptError;
 
     fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, EncryptError> {
-        let kept = self.kept.pop_front().flatten();
+        let kept = self.kept.next().flatten();
         let (kind, bytes) = scalar::encode(scalar).map_err(|_| EncryptError::Value { key: place.key.cloned() })?;
         if place.encrypted || !self.metadata.mac_only_encrypted {
             self.mac.update(bytes.expose());
@@ -103,7 +105,7 @@ impl Leaves for Sealing<'_> {
     }
 
     fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, EncryptError> {
-        let kept = self.kept.pop_front().flatten();
+        let kept = self.kept.next().flatten();
         let text = &comment.text;
         if !place.encrypted || text.is_empty() {
             return Ok(Leaf::Comment(Comment { text: SecretBytes::copy_of(text.expose()), inline: comment.inline }));
@@ -122,114 +124,44 @@ impl Leaves for Sealing<'_> {
     }
 }
 
-/// What a leaf says and where: a digest, so that no second copy of the plaintext is made.
-type Meaning = [u8; 32];
-
-/// A leaf of an opened file, and its token if it has one that can be written again.
-type Known = (Meaning, Option<Vec<u8>>);
-
-fn meaning(place: &Place, kind: ValueType, plaintext: &[u8]) -> Meaning {
-    let mut digest = Sha256::new();
-    digest.update((place.aad.len() as u64).to_le_bytes());
-    digest.update(place.aad);
-    digest.update(kind.tag());
-    digest.update([0]);
-    digest.update(plaintext);
-    digest.finalize().into()
-}
-
-fn meaning_of_scalar(place: &Place, scalar: &Scalar) -> Result<Meaning, EncryptError> {
-    let (kind, bytes) = scalar::encode(scalar).map_err(|_| EncryptError::Value { key: place.key.cloned() })?;
-    Ok(meaning(place, kind, bytes.expose()))
-}
-
-/// Chooses for each of `wanted` the token of `known` that it keeps.
+/// Chooses for each leaf of `wanted` the token of `known` that it keeps.
 ///
 /// What stands unchanged from the beginning of the file, or from its end, keeps its own. Between, equal values under one name take
 /// their tokens in file order.
-fn kept_tokens(mut known: Vec<Known>, wanted: &[Meaning]) -> VecDeque<Option<Vec<u8>>> {
-    let same = |((known, _), wanted): &(&Known, &Meaning)| known == *wanted;
-    let before = known.iter().zip(wanted).take_while(same).count();
-    let behind = known[before..].iter().rev().zip(wanted[before..].iter().rev()).take_while(same).count();
-    let last = known.split_off(known.len() - behind);
-    let mut between: HashMap<Meaning, VecDeque<Vec<u8>>> = HashMap::new();
-    for (meaning, token) in known.drain(before..) {
-        between.entry(meaning).or_default().extend(token);
+fn kept_tokens<'a>(known: &Known<'a>, places: &Places, wanted: &[LeafRef<'_>]) -> Vec<Option<&'a [u8]>> {
+    let (count, total) = (known.len(), wanted.len());
+    let shorter = count.min(total);
+    let same = |at: usize, there: usize| known.says(at, places.aad(there), wanted[there]);
+    let before = (0..shorter).take_while(|at| same(*at, *at)).count();
+    let behind = (1..=shorter - before).take_while(|back| same(count - back, total - back)).count();
+
+    let mut between: HashMap<Meaning, VecDeque<&[u8]>> = HashMap::new();
+    for at in before..count - behind {
+        between.entry(meaning(known.aad(at), known.plaintext(at))).or_default().extend(known.token(at));
     }
-    let mut kept: VecDeque<_> = known.into_iter().map(|(_, token)| token).collect();
-    kept.extend(wanted[before..wanted.len() - behind].iter().map(|meaning| between.get_mut(meaning)?.pop_front()));
-    kept.extend(last.into_iter().map(|(_, token)| token));
+    let mut kept = Vec::with_capacity(total);
+    kept.extend((0..before).map(|at| known.token(at)));
+    kept.extend((before..total - behind).map(|at| between.get_mut(&meaning(places.aad(at), wanted[at]))?.pop_front()));
+    kept.extend((count - behind..count).map(|at| known.token(at)));
     kept
 }
 
-/// What each leaf of `tree` says.
-fn wanted_leaves(tree: &Tree, metadata: &Metadata) -> Result<Vec<Meaning>, EncryptError> {
-    let mut wanted = Wanted(Vec::new());
-    walk(tree, &metadata.selection, &mut wanted)?;
-    Ok(wanted.0)
+/// What a leaf says and where: a digest, so that no second copy of the plaintext is made. `None` if it has no encoding.
+type Meaning = Option<[u8; 32]>;
+
+fn meaning(aad: &[u8], leaf: LeafRef<'_>) -> Meaning {
+    let (kind, bytes) = match leaf {
+        LeafRef::Scalar(scalar) => scalar::encode(scalar).ok()?,
+        LeafRef::Comment(comment) => (ValueType::Comment, Encoded::Borrowed(comment.text.expose())),
+    };
+    let mut digest = Sha256::new();
+    digest.update((aad.len() as u64).to_le_bytes());
+    digest.update(aad);
+    digest.update(kind.tag());
+    digest.update([0]);
+    digest.update(bytes.expose());
+    Some(digest.finalize().into())
 }
-
-struct Wanted(Vec<Meaning>);
-
-impl Leaves for Wanted {
-    type Error = EncryptError;
-
-    fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, EncryptError> {
-        self.0.push(meaning_of_scalar(place, scalar)?);
-        Ok(NOTHING)
-    }
-
-    fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, EncryptError> {
-        self.0.push(meaning(place, ValueType::Comment, comment.text.expose()));
-        Ok(NOTHING)
-    }
-}
-
-/// The leaves of an opened file.
-fn known_leaves(plaintext: &Tree, encrypted: &Tree, metadata: &Metadata) -> Result<Vec<Known>, EncryptError> {
-    let mut remembering = Remembering { plaintext: leaves(plaintext).into_iter(), known: Vec::new() };
-    walk(encrypted, &metadata.selection, &mut remembering)?;
-    Ok(remembering.known)
-}
-
-/// Walks the encrypted tree with the plaintext beside it and notes each token.
-struct Remembering<'a> {
-    plaintext: std::vec::IntoIter<LeafRef<'a>>,
-    known: Vec<Known>,
-}
-
-impl Remembering<'_> {
-    /// Both trees have the same leaves in the same order, so the next plaintext leaf is the one of this token.
-    fn note(&mut self, place: &Place, token: &[u8]) -> Result<Leaf, EncryptError> {
-        let meaning = match self.plaintext.next() {
-            Some(LeafRef::Comment(comment)) => meaning(place, ValueType::Comment, comment.text.expose()),
-            Some(LeafRef::Scalar(scalar)) => meaning_of_scalar(place, scalar)?,
-            None => return Ok(NOTHING),
-        };
-        // A nonce of another length than ours is only ever read; sops itself cannot write it again.
-        let is_kept = place.encrypted && Token::parse(token).is_ok_and(|token| token.nonce.len() == 32);
-        self.known.push((meaning, is_kept.then(|| token.to_vec())));
-        Ok(NOTHING)
-    }
-}
-
-impl Leaves for Remembering<'_> {
-    type Error = EncryptError;
-
-    fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, EncryptError> {
-        match scalar {
-            Scalar::Text(token) => self.note(place, token.expose()),
-            _ => self.note(place, &[]),
-        }
-    }
-
-    fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, EncryptError> {
-        self.note(place, comment.text.expose())
-    }
-}
-
-/// The leaf of a walk whose tree is thrown away.
-const NOTHING: Leaf = Leaf::Scalar(Scalar::Bool(false));
 
 /// Why a tree could not be encrypted.
 #[derive(Debug, thiserror::Error)]

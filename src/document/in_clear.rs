@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use super::selection::Selection;
-use super::walk::{Leaf, Leaves, Place, walk};
+use super::walk::{Leaf, Leaves, NOTHING, Place, walk};
 use crate::crypto::Token;
 use crate::secret::SecretBytes;
 use crate::tree::{Comment, Key, Scalar, Tree};
@@ -20,27 +20,27 @@ pub struct InClear {
 /// Tells which leaves of the plaintext `tree` the rule leaves in clear.
 pub fn leaves_in_clear(tree: &Tree, selection: &Selection) -> InClear {
     let mut found = InClear::default();
-    // The walk's own result is an empty copy of the tree.
     let _ = walk(tree, selection, &mut found);
     found
 }
 
 impl Leaves for InClear {
     type Error = Infallible;
+    const MAKES_TREE: bool = false;
 
     fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, Infallible> {
         let is_empty = matches!(scalar, Scalar::Text(text) if text.is_empty());
         if !place.encrypted && !is_empty {
             self.names.extend(place.key.cloned());
         }
-        Ok(Leaf::Scalar(Scalar::Bool(false)))
+        Ok(NOTHING)
     }
 
     fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, Infallible> {
         if !place.encrypted && !comment.text.is_empty() {
             self.comments.push(SecretBytes::copy_of(comment.text.expose()));
         }
-        Ok(Leaf::Scalar(Scalar::Bool(false)))
+        Ok(NOTHING)
     }
 }
 
@@ -57,16 +57,17 @@ struct Plain {
 
 impl Leaves for Plain {
     type Error = Infallible;
+    const MAKES_TREE: bool = false;
 
     fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, Infallible> {
         let is_token = matches!(scalar, Scalar::Text(text) if text.is_empty() || Token::is_token(text.expose()));
         if place.encrypted && !is_token {
             self.names.extend(place.key.cloned());
         }
-        Ok(Leaf::Scalar(Scalar::Bool(false)))
+        Ok(NOTHING)
     }
 
     fn comment(&mut self, _: &Place, _: &Comment) -> Result<Leaf, Infallible> {
-        Ok(Leaf::Scalar(Scalar::Bool(false)))
+        Ok(NOTHING)
     }
 }

@@ -6,11 +6,13 @@ pub mod access;
 mod decrypt;
 mod encrypt;
 mod in_clear;
+mod known;
 pub mod metadata;
 pub mod pattern;
 pub mod selection;
 mod version;
 mod walk;
+mod written;
 
 pub use decrypt::DecryptError;
 pub use encrypt::{EncryptError, encrypt_new};

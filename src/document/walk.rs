@@ -10,6 +10,9 @@ use crate::tree::{Comment, Element, Item, Key, Mapping, Scalar, Tree, Value};
 pub(super) trait Leaves {
     type Error;
 
+    /// Whether the new tree is wanted. If not, it stays empty, and what is made of a leaf is thrown away.
+    const MAKES_TREE: bool = true;
+
     /// Makes the new leaf from a scalar. Nulls and containers are not asked about.
     fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, Self::Error>;
 
@@ -22,6 +25,9 @@ pub(super) enum Leaf {
     Scalar(Scalar),
     Comment(Comment),
 }
+
+/// What is made of a leaf where no tree is wanted.
+pub(super) const NOTHING: Leaf = Leaf::Scalar(Scalar::Bool(false));
 
 /// Where a leaf stands.
 pub(super) struct Place<'a> {
@@ -56,9 +62,9 @@ struct Walker<'a, L> {
 impl<'a, L: Leaves> Walker<'a, L> {
     fn mapping(&mut self, mapping: &'a Mapping) -> Result<Mapping, L::Error> {
         self.selection.enter();
-        let mut items = Vec::with_capacity(mapping.items.len());
+        let mut items = Vec::with_capacity(if L::MAKES_TREE { mapping.items.len() } else { 0 });
         for item in &mapping.items {
-            items.push(match item {
+            let made = match item {
                 Item::BlankLine => Item::BlankLine,
                 Item::Comment(comment) => match self.comment(comment, false)? {
                     Leaf::Comment(comment) => Item::Comment(comment),
@@ -77,9 +83,15 @@ impl<'a, L: Leaves> Walker<'a, L> {
                     self.keys.pop();
                     self.aad.truncate(length);
                     self.selection.finish_sibling();
+                    if !L::MAKES_TREE {
+                        continue;
+                    }
                     Item::Entry(key.clone(), value)
                 }
-            });
+            };
+            if L::MAKES_TREE {
+                items.push(made);
+            }
         }
         self.selection.leave();
         Ok(Mapping { items })
@@ -144,7 +156,8 @@ fn path_aad(keys: &[u8]) -> &[u8] {
     if keys.is_empty() { b":" } else { keys }
 }
 
-/// A leaf where it stands.
+/// A leaf of a tree.
+#[derive(Clone, Copy)]
 pub(super) enum LeafRef<'a> {
     Scalar(&'a Scalar),
     Comment(&'a Comment),

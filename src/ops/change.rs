@@ -71,8 +71,7 @@ impl Original {
         let contents = self.document.encrypt(tree, now)?;
         let bytes = self.format.emit(&contents.tree, contents.metadata.as_ref(), Some(self.bytes.expose()))?;
         drop(contents);
-        let meant = self.format.emit(tree, None, None)?;
-        encrypt::read_back(&bytes, &meant, self.format, self.document.data_key())?;
+        encrypt::read_back(&bytes, self.format, |written| self.document.becomes(written, tree))?;
         fault_point!(kill ReadBack);
         let expected = match self.is_new {
             true => Expected::Absent,

@@ -86,9 +86,8 @@ pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: Utc
     let data_key = new_file::data_key(&mut metadata, keyring)?;
     let contents = encrypt_new(&tree, metadata, &data_key, now).map_err(ChangeError::from)?;
     let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(before.expose())).map_err(ChangeError::from)?;
-    let meant = format.emit(&tree, None, None).map_err(ChangeError::from)?;
-    drop((contents, tree));
-    encrypt::read_back(&bytes, &meant, format, &data_key).map_err(ChangeError::from)?;
+    drop(contents);
+    encrypt::read_back(&bytes, format, |written| written.says(&tree, &data_key)).map_err(ChangeError::from)?;
     Ok(Rotated { bytes, facts, readers, is_lost, before })
 }
 
