@@ -133,6 +133,65 @@ impl Scalar {
             Self::Time(time) => Self::Time(time.clone()),
         }
     }
+
+    /// Whether both say the same: of one type, with the same bytes.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => a.ct_eq(b.expose()),
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Time(a), Self::Time(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Comment {
+    /// A copy. There is no `Clone`, so that no copy is made by oversight.
+    pub fn copy(&self) -> Self {
+        Self { text: SecretBytes::copy_of(self.text.expose()), inline: self.inline }
+    }
+}
+
+impl Item {
+    /// A copy. There is no `Clone`, so that no copy is made by oversight.
+    pub fn copy(&self) -> Self {
+        match self {
+            Self::Entry(key, value) => Self::Entry(key.clone(), value.copy()),
+            Self::Comment(comment) => Self::Comment(comment.copy()),
+            Self::BlankLine => Self::BlankLine,
+        }
+    }
+
+    /// Whether both say the same, name and value.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Entry(a, x), Self::Entry(b, y)) => a == b && x.is_same(y),
+            (Self::Comment(a), Self::Comment(b)) => a.text.ct_eq(b.text.expose()),
+            (Self::BlankLine, Self::BlankLine) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Element {
+    /// A copy. There is no `Clone`, so that no copy is made by oversight.
+    pub fn copy(&self) -> Self {
+        match self {
+            Self::Value(value) => Self::Value(value.copy()),
+            Self::Comment(comment) => Self::Comment(comment.copy()),
+        }
+    }
+
+    /// Whether both say the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Value(a), Self::Value(b)) => a.is_same(b),
+            (Self::Comment(a), Self::Comment(b)) => a.text.ct_eq(b.text.expose()),
+            _ => false,
+        }
+    }
 }
 
 impl Value {
@@ -148,6 +207,29 @@ impl Value {
             Self::Scalar(scalar) => Self::Scalar(scalar.copy()),
             Self::Mapping(_) | Self::List(_) => return None,
         })
+    }
+
+    /// A copy, containers with all that is in them.
+    pub fn copy(&self) -> Self {
+        match self {
+            Self::Null => Self::Null,
+            Self::Scalar(scalar) => Self::Scalar(scalar.copy()),
+            Self::Mapping(mapping) => Self::Mapping(Mapping { items: mapping.items.iter().map(Item::copy).collect() }),
+            Self::List(elements) => Self::List(elements.iter().map(Element::copy).collect()),
+        }
+    }
+
+    /// Whether both say the same: of one type, with the same bytes.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Scalar(a), Self::Scalar(b)) => a.is_same(b),
+            (Self::Mapping(Mapping { items: a }), Self::Mapping(Mapping { items: b })) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b))
+            }
+            (Self::List(a), Self::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b)),
+            _ => false,
+        }
     }
 
     /// The bytes of a text leaf; `None` for everything else.

@@ -146,7 +146,7 @@ impl Metadata {
             field("mac", Value::text(mac));
         }
         field("version", Value::text(self.version.as_bytes()));
-        fields.extend(self.unknown.iter().map(|(key, value)| (key.clone(), copy_of(value))));
+        fields.extend(self.unknown.iter().map(|(key, value)| (key.clone(), value.copy())));
         fields.sort_by(|(a, _), (b, _)| a.cmp(b));
         Mapping { items: fields.into_iter().map(|(key, value)| Item::Entry(key, value)).collect() }
     }
@@ -297,25 +297,6 @@ fn group_mapping(group: &KeyGroup) -> Value {
 }
 
 /// A copy of a field this version does not know. Metadata is public, so copying it is no leak.
-fn copy_of(value: &Value) -> Value {
-    match value {
-        Value::Null => Value::Null,
-        Value::Scalar(scalar) => Value::Scalar(scalar.copy()),
-        Value::Mapping(mapping) => Value::Mapping(Mapping {
-            items: mapping.entries().map(|(key, value)| Item::Entry(key.clone(), copy_of(value))).collect(),
-        }),
-        Value::List(elements) => Value::List(
-            elements
-                .iter()
-                .filter_map(|element| match element {
-                    Element::Value(value) => Some(Element::Value(copy_of(value))),
-                    Element::Comment(_) => None,
-                })
-                .collect(),
-        ),
-    }
-}
-
 /// Why a `sops` block cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -9,6 +9,7 @@ pub mod file;
 pub mod generate;
 pub mod git;
 pub mod init;
+pub mod merge;
 pub mod new_file;
 pub mod readers;
 pub mod rewrap;

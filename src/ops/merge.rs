@@ -1,0 +1,3 @@
+//! Three versions of a file → one.
+
+pub mod items;

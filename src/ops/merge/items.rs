@@ -1,0 +1,419 @@
+//! Three versions of a file's items → one.
+//!
+//! Knows names, values, comments, blank lines and their order; neither keys nor tokens nor files. Its one invariant: what one side
+//! added or changed is in the result or in a conflict.
+//!
+//! An item is known by its name, a comment by its text, each by how often that stood before it, a blank line by what stands above it.
+//! What both sides left where it was divides the file; between two such items each side's changes are joined. So a change of one line
+//! never stands in the way of a change of its neighbour, and merging in either direction gives the same items in the same order.
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use crate::ops::file::variable_name;
+use crate::tree::{Item, Key, Mapping, Tree};
+
+/// The three versions.
+#[derive(Clone, Copy)]
+pub struct Versions<'a> {
+    /// What both sides began with.
+    pub base: &'a Tree,
+    /// Ours.
+    pub ours: &'a Tree,
+    /// Theirs.
+    pub theirs: &'a Tree,
+}
+
+/// What came of it.
+pub struct Merged {
+    /// All items. Where there is a conflict, the entry has our value, or theirs if we removed it.
+    pub tree: Tree,
+    /// In the order of the items.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A variable that both sides changed, each in its own way.
+pub struct Conflict {
+    /// Its name.
+    pub name: String,
+    /// Where its entry stands among the items.
+    pub at: usize,
+    /// Our entry; `None` if we removed it.
+    pub ours: Option<Item>,
+    /// Their entry; `None` if they removed it.
+    pub theirs: Option<Item>,
+}
+
+/// Merges the first documents of three trees by name.
+pub fn merge(versions: Versions<'_>) -> Merged {
+    let mut known = Known::default();
+    let [base, ours, theirs] = [versions.base, versions.ours, versions.theirs].map(|tree| known.side(tree.first()));
+    let merging = Merging { ours_kept: kept(&base, &ours), theirs_kept: kept(&base, &theirs), base, ours, theirs };
+    merging.run()
+}
+
+/// A number for each item of any side.
+type Id = usize;
+
+/// What an item is known by.
+#[derive(PartialEq, Eq, Hash)]
+enum Sign {
+    /// The name of a variable, with or without `export`, and how often it stood before.
+    Name(String, usize),
+    /// The digest of a comment, and how often it stood before.
+    Comment([u8; 32], usize),
+    /// A blank line: what stands above it, and how many blank lines between.
+    Blank(Option<Id>, usize),
+}
+
+/// The numbers given so far.
+#[derive(Default)]
+struct Known {
+    ids: HashMap<Sign, Id>,
+}
+
+/// One version: its items by number, and their order.
+struct Side<'a> {
+    order: Vec<Id>,
+    items: HashMap<Id, (usize, &'a Item)>,
+}
+
+impl Known {
+    fn side<'a>(&mut self, items: &'a [Item]) -> Side<'a> {
+        let mut names: HashMap<String, usize> = HashMap::new();
+        let mut comments: HashMap<[u8; 32], usize> = HashMap::new();
+        let (mut above, mut blanks) = (None, 0);
+        let mut side = Side { order: Vec::with_capacity(items.len()), items: HashMap::with_capacity(items.len()) };
+        for (at, item) in items.iter().enumerate() {
+            let sign = match item {
+                Item::Entry(key, _) => {
+                    let name = variable_name(key);
+                    Sign::Name(name.clone(), count(names.entry(name).or_default()))
+                }
+                Item::Comment(comment) => {
+                    let digest = Sha256::digest(comment.text.expose()).into();
+                    Sign::Comment(digest, count(comments.entry(digest).or_default()))
+                }
+                Item::BlankLine => Sign::Blank(above, count(&mut blanks)),
+            };
+            let next = self.ids.len();
+            let id = *self.ids.entry(sign).or_insert(next);
+            if !matches!(item, Item::BlankLine) {
+                (above, blanks) = (Some(id), 0);
+            }
+            side.order.push(id);
+            side.items.insert(id, (at, item));
+        }
+        side
+    }
+}
+
+fn count(seen: &mut usize) -> usize {
+    *seen += 1;
+    *seen - 1
+}
+
+impl<'a> Side<'a> {
+    fn place(&self, id: Id) -> Option<usize> {
+        self.items.get(&id).map(|(at, _)| *at)
+    }
+
+    fn item(&self, id: Id) -> Option<&'a Item> {
+        self.items.get(&id).map(|(_, item)| *item)
+    }
+}
+
+/// The items of `base` that `side` left where they were among each other: the most that can be, in the order of both.
+fn kept(base: &Side<'_>, side: &Side<'_>) -> Vec<Id> {
+    longest_chain(&side.order, |id| base.place(id))
+}
+
+/// The longest part of `order` whose places, where there is one, go up.
+fn longest_chain(order: &[Id], place: impl Fn(Id) -> Option<usize>) -> Vec<Id> {
+    // For each length the chain that ends lowest: patience sorting.
+    let mut ends: Vec<usize> = Vec::new();
+    let placed: Vec<(Id, usize)> = order.iter().filter_map(|id| Some((*id, place(*id)?))).collect();
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(placed.len());
+    for (at, (_, place)) in placed.iter().enumerate() {
+        let length = ends.partition_point(|end| placed[*end].1 < *place);
+        before.push(length.checked_sub(1).map(|shorter| ends[shorter]));
+        match ends.get_mut(length) {
+            Some(end) => *end = at,
+            None => ends.push(at),
+        }
+    }
+    let mut chain = Vec::with_capacity(ends.len());
+    let mut next = ends.last().copied();
+    while let Some(at) = next {
+        chain.push(placed[at].0);
+        next = before[at];
+    }
+    chain.reverse();
+    chain
+}
+
+struct Merging<'a> {
+    base: Side<'a>,
+    ours: Side<'a>,
+    theirs: Side<'a>,
+    ours_kept: Vec<Id>,
+    theirs_kept: Vec<Id>,
+}
+
+/// What the walk has made so far, and where it is.
+#[derive(Default)]
+struct Made {
+    items: Vec<Item>,
+    conflicts: Vec<Conflict>,
+}
+
+impl Merging<'_> {
+    fn run(self) -> Merged {
+        let stay = Kept { ours: self.ours_kept.iter().copied().collect(), theirs: self.theirs_kept.iter().copied().collect() };
+        let mut made = Made::default();
+        let (mut ours, mut theirs) = (0, 0);
+        let anchors = self.ours_kept.iter().copied().filter(|id| stay.theirs.contains(id));
+        for anchor in anchors.map(Some).chain([None]) {
+            let ends = |side: &Side<'_>| anchor.and_then(|id| side.place(id)).unwrap_or(side.order.len());
+            let (ours_end, theirs_end) = (ends(&self.ours), ends(&self.theirs));
+            self.join(&self.ours.order[ours..ours_end], &self.theirs.order[theirs..theirs_end], &stay, &mut made);
+            (ours, theirs) = (ours_end + 1, theirs_end + 1);
+            if let Some(id) = anchor {
+                self.settle(id, &mut made);
+            }
+        }
+        Merged { tree: Tree::of(Mapping { items: made.items }), conflicts: made.conflicts }
+    }
+
+    /// Joins what each side has between two items that both left where they were.
+    fn join(&self, ours: &[Id], theirs: &[Id], stay: &Kept, made: &mut Made) {
+        let places: HashMap<Id, usize> = theirs.iter().enumerate().map(|(at, id)| (*id, at)).collect();
+        let common = longest_chain(ours, |id| places.get(&id).copied());
+        let (mut ours, mut theirs) = (ours, theirs);
+        for id in common.into_iter().map(Some).chain([None]) {
+            let of_ours = take_until(&mut ours, id);
+            let of_theirs = take_until(&mut theirs, id);
+            let of_ours: Vec<Id> = of_ours.iter().copied().filter(|id| !self.belongs_to_theirs(*id, stay)).collect();
+            let of_theirs: Vec<Id> = of_theirs.iter().copied().filter(|id| self.belongs_to_theirs(*id, stay)).collect();
+            // Both added something at one place: by name, so that it comes to the same from either side.
+            let (first, second) = match rank(&of_theirs, &self.theirs) < rank(&of_ours, &self.ours) {
+                true => (of_theirs, of_ours),
+                false => (of_ours, of_theirs),
+            };
+            first.into_iter().chain(second).chain(id).for_each(|id| self.settle(id, made));
+        }
+    }
+
+    /// Whether an item that is not where it was on both sides stands where they have it, not where we have it.
+    fn belongs_to_theirs(&self, id: Id, stay: &Kept) -> bool {
+        match (self.ours.item(id), self.theirs.item(id)) {
+            (None, _) => true,
+            (_, None) => false,
+            // On both sides: it stands where it was moved to, and where we have it if both moved or added it.
+            (Some(_), Some(_)) => stay.ours.contains(&id) && !stay.theirs.contains(&id),
+        }
+    }
+
+    /// Decides what becomes of one item, at the place that was found for it.
+    fn settle(&self, id: Id, made: &mut Made) {
+        let (base, ours, theirs) = (self.base.item(id), self.ours.item(id), self.theirs.item(id));
+        let is_same = |a: Option<&Item>, b: Option<&Item>| match (a, b) {
+            (Some(a), Some(b)) => a.is_same(b),
+            (None, None) => true,
+            _ => false,
+        };
+        let result = if is_same(ours, theirs) || is_same(theirs, base) {
+            ours
+        } else if is_same(ours, base) {
+            theirs
+        } else {
+            if let Some(Item::Entry(key, _)) = ours.or(theirs) {
+                let (ours, theirs) = (ours.map(Item::copy), theirs.map(Item::copy));
+                made.conflicts.push(Conflict { name: variable_name(key), at: made.items.len(), ours, theirs });
+            }
+            ours.or(theirs)
+        };
+        made.items.extend(result.map(Item::copy));
+    }
+}
+
+/// What each side left where it was.
+struct Kept {
+    ours: HashSet<Id>,
+    theirs: HashSet<Id>,
+}
+
+/// What the order of two blocks is decided by: the first name in it, and the digest of the first comment.
+fn rank<'a>(ids: &[Id], side: &Side<'a>) -> (Option<&'a Key>, Option<[u8; 32]>) {
+    let items = || ids.iter().filter_map(|id| side.item(*id));
+    let name = items().find_map(|item| match item {
+        Item::Entry(key, _) => Some(key),
+        _ => None,
+    });
+    let comment = items().find_map(|item| match item {
+        Item::Comment(comment) => Some(Sha256::digest(comment.text.expose()).into()),
+        _ => None,
+    });
+    (name, comment)
+}
+
+/// Takes the items before `id`, and drops `id` itself; all of them if there is none.
+fn take_until<'a>(ids: &mut &'a [Id], id: Option<Id>) -> &'a [Id] {
+    let end = id.and_then(|id| ids.iter().position(|next| *next == id)).unwrap_or(ids.len());
+    let (taken, rest) = ids.split_at(end);
+    *ids = rest.get(1..).unwrap_or_default();
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::format::{Format, dotenv::Dotenv};
+
+    fn tree(text: &str) -> Tree {
+        Dotenv.parse(text.as_bytes()).unwrap().tree
+    }
+
+    fn text(tree: &Tree) -> String {
+        String::from_utf8(Dotenv.emit(tree, None, None).unwrap().expose().to_vec()).unwrap()
+    }
+
+    fn merged(base: &str, ours: &str, theirs: &str) -> (String, Vec<String>) {
+        let [base, ours, theirs] = [base, ours, theirs].map(tree);
+        let Merged { tree, conflicts } = merge(Versions { base: &base, ours: &ours, theirs: &theirs });
+        for conflict in &conflicts {
+            assert!(matches!(&tree.first()[conflict.at], Item::Entry(key, _) if variable_name(key) == conflict.name));
+        }
+        (text(&tree), conflicts.into_iter().map(|conflict| conflict.name).collect())
+    }
+
+    #[test]
+    fn changes_of_different_names_are_joined() {
+        let base = "# about\nA=1\nB=2\n\nC=3\n";
+        let ours = "# about\nA=one\nB=2\n\nC=3\nOURS=1\n";
+        let theirs = "# about it\nA=1\nB=two\n\n# their comment\nTHEIRS=1\nC=3\n";
+        let expected = "# about it\nA=one\nB=two\n\n# their comment\nTHEIRS=1\nC=3\nOURS=1\n";
+        assert_eq!(merged(base, ours, theirs), (expected.into(), vec![]));
+        assert_eq!(merged(base, theirs, ours), (expected.into(), vec![]));
+    }
+
+    #[test]
+    fn what_both_append_stands_in_one_order_from_either_side() {
+        let (ours, theirs) = ("A=1\n# z\nZ=1\n", "A=1\n# b\nB=1\n");
+        let expected = "A=1\n# b\nB=1\n# z\nZ=1\n";
+        assert_eq!(merged("A=1\n", ours, theirs), (expected.into(), vec![]));
+        assert_eq!(merged("A=1\n", theirs, ours), (expected.into(), vec![]));
+    }
+
+    #[test]
+    fn one_name_changed_on_both_sides_is_a_conflict_unless_they_agree() {
+        assert_eq!(merged("A=1\nB=1\n", "A=2\nB=1\n", "A=3\nB=2\n"), ("A=2\nB=2\n".into(), vec!["A".into()]));
+        assert_eq!(merged("A=1\n", "A=2\n", "A=2\n"), ("A=2\n".into(), vec![]));
+        assert_eq!(merged("", "A=2\n", "A=3\n"), ("A=2\n".into(), vec!["A".into()]));
+        // Removed here and changed there: whichever side has a value, it stays.
+        assert_eq!(merged("A=1\nB=1\n", "B=1\n", "A=3\nB=1\n"), ("A=3\nB=1\n".into(), vec!["A".into()]));
+        assert_eq!(merged("A=1\nB=1\n", "A=3\nB=1\n", "B=1\n"), ("A=3\nB=1\n".into(), vec!["A".into()]));
+        assert_eq!(merged("A=1\nB=1\n", "B=1\n", "B=1\n"), ("B=1\n".into(), vec![]));
+        // To a program `export` is no part of the name.
+        assert_eq!(merged("A=1\n", "export A=1\n", "A=2\n"), ("export A=1\n".into(), vec!["A".into()]));
+        assert_eq!(merged("", "export A=1\n", "B=1\nA=2\n").1, ["A"]);
+    }
+
+    #[test]
+    fn a_line_that_was_moved_keeps_its_new_place_and_the_other_sides_value() {
+        assert_eq!(merged("A=1\nB=1\nC=1\n", "C=1\nA=1\nB=1\n", "A=1\nB=1\nC=2\n"), ("C=2\nA=1\nB=1\n".into(), vec![]));
+        assert_eq!(merged("A=1\nB=1\nC=1\n", "A=1\nB=1\nC=2\n", "C=1\nA=1\nB=1\n"), ("C=2\nA=1\nB=1\n".into(), vec![]));
+    }
+
+    #[test]
+    fn twenty_thousand_names_cost_no_quadratic_time() {
+        let base: String = (0..20_000).map(|n| format!("NAME_{n}={n}\n")).collect();
+        let reversed: String = (0..20_000).rev().map(|n| format!("NAME_{n}={n}\n")).collect();
+        assert_eq!(merged(&base, &reversed, &base).0, reversed);
+    }
+
+    /// Small files in which everything happens: duplicates, comments, blank lines, reordering.
+    fn version() -> impl Strategy<Value = String> {
+        let line = prop_oneof![
+            4 => ("[A-E]", "[1-3]").prop_map(|(name, value)| format!("{name}={value}")),
+            1 => "# [a-c]",
+            1 => Just(String::new()),
+        ];
+        prop::collection::vec(line, 0..9).prop_map(|lines| tidy(&lines))
+    }
+
+    /// Without blank lines at the end, which the format drops at times.
+    fn tidy(lines: &[String]) -> String {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let end = text.trim_end_matches('\n').len();
+        if end == 0 { String::new() } else { format!("{}\n", &text[..end]) }
+    }
+
+    /// Edits of `base` that concern the names of `own` alone: other values, removal, and new names.
+    fn edited(base: &str, own: &[&str], choices: &[u8], new: &str) -> String {
+        let mut choices = choices.iter().copied().cycle();
+        let mut lines = Vec::new();
+        for line in base.lines() {
+            match line.split_once('=') {
+                Some((name, _)) if own.contains(&name) => match choices.next().unwrap() % 3 {
+                    0 => {}
+                    1 => lines.push(line.to_owned()),
+                    _ => lines.push(format!("{name}=changed")),
+                },
+                _ => lines.push(line.to_owned()),
+            }
+        }
+        let at = usize::from(choices.next().unwrap()) % (lines.len() + 1);
+        lines.insert(at, format!("{new}=new"));
+        tidy(&lines)
+    }
+
+    proptest! {
+        #[test]
+        fn an_unchanged_side_gives_way_to_the_other(a in version(), b in version()) {
+            prop_assert_eq!(merged(&a, &a, &b), (b.clone(), vec![]));
+            prop_assert_eq!(merged(&a, &b, &a), (b.clone(), vec![]));
+            prop_assert_eq!(merged(&a, &b, &b), (b, vec![]));
+        }
+
+        #[test]
+        fn disjoint_edits_commute_without_a_conflict(
+            values in prop::collection::vec(("[A-F]", "[1-9]"), 0..6),
+            ours in prop::collection::vec(any::<u8>(), 8),
+            theirs in prop::collection::vec(any::<u8>(), 8),
+        ) {
+            let names: BTreeMap<_, _> = values.into_iter().collect();
+            let base: String = names.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+            let ours = edited(&base, &["A", "B", "C"], &ours, "OURS");
+            let theirs = edited(&base, &["D", "E", "F"], &theirs, "THEIRS");
+            let one = merged(&base, &ours, &theirs);
+            prop_assert_eq!(&one, &merged(&base, &theirs, &ours));
+            prop_assert_eq!(&one.1, &Vec::<String>::new());
+            // Each side's own names are as that side has them.
+            let of = |text: &str, own: &[&str]| -> Vec<String> {
+                text.lines().filter(|line| own.contains(&line.split('=').next().unwrap())).map(str::to_owned).collect()
+            };
+            for (side, own) in [(&ours, ["A", "B", "C", "OURS"]), (&theirs, ["D", "E", "F", "THEIRS"])] {
+                prop_assert_eq!(of(&one.0, &own), of(side, &own));
+            }
+        }
+
+        #[test]
+        fn what_a_side_added_or_changed_is_in_the_result_or_in_a_conflict(base in version(), ours in version(), theirs in version()) {
+            let (result, conflicts) = merged(&base, &ours, &theirs);
+            let count = |text: &str, wanted: &str| text.lines().filter(|line| *line == wanted).count();
+            for side in [&ours, &theirs] {
+                for line in side.lines().filter(|line| !line.is_empty() && count(side, line) > count(&base, line)) {
+                    let name = line.split('=').next().unwrap();
+                    let is_there = count(&result, line) > 0 || conflicts.iter().any(|key| key == name);
+                    prop_assert!(is_there, "{line} of {side:?} is lost in {result:?}");
+                }
+            }
+        }
+    }
+}
