@@ -32,13 +32,20 @@ pub fn encrypt_new(tree: &Tree, mut metadata: Metadata, data_key: &DataKey, now:
     with_clean_stack(|| encrypt(tree, &mut metadata, data_key, Vec::new()))
 }
 
-/// Encrypts `tree` in place of the data of `document`.
-pub(super) fn encrypt_again(document: &mut DecryptedDocument, tree: &Tree, now: UtcDateTime) -> Result<Contents, EncryptError> {
+/// Encrypts `tree` in place of the data of `document`. `other` has tokens under the same data key.
+pub(super) fn encrypt_again(
+    document: &mut DecryptedDocument,
+    tree: &Tree,
+    other: Option<&DecryptedDocument>,
+    now: UtcDateTime,
+) -> Result<Contents, EncryptError> {
     let DecryptedDocument { tree: plaintext, encrypted, data_key, .. } = document;
     let EncryptedDocument { tree: tokens, metadata } = encrypted;
     with_clean_stack(|| {
         let selection = &metadata.selection;
-        let kept = kept_tokens(&Known::of(plaintext, tokens, selection), &Places::of(tree, selection), &leaves(tree));
+        let known = Known::of(plaintext, tokens, selection);
+        let beside = other.map(Known::of_document);
+        let kept = kept_tokens(&known, beside.as_ref(), &Places::of(tree, selection), &leaves(tree));
         metadata.touch(now);
         encrypt(tree, metadata, data_key, kept)
     })
@@ -127,8 +134,13 @@ impl Leaves for Sealing<'_> {
 /// Chooses for each leaf of `wanted` the token of `known` that it keeps.
 ///
 /// What stands unchanged from the beginning of the file, or from its end, keeps its own. Between, equal values under one name take
-/// their tokens in file order.
-fn kept_tokens<'a>(known: &Known<'a>, places: &Places, wanted: &[LeafRef<'_>]) -> Vec<Option<&'a [u8]>> {
+/// their tokens in file order, first those of `known`, then those of `beside`.
+fn kept_tokens<'a>(
+    known: &Known<'a>,
+    beside: Option<&Known<'a>>,
+    places: &Places,
+    wanted: &[LeafRef<'_>],
+) -> Vec<Option<&'a [u8]>> {
     let (count, total) = (known.len(), wanted.len());
     let shorter = count.min(total);
     let same = |at: usize, there: usize| known.says(at, places.aad(there), wanted[there]);
@@ -136,7 +148,8 @@ fn kept_tokens<'a>(known: &Known<'a>, places: &Places, wanted: &[LeafRef<'_>]) -
     let behind = (1..=shorter - before).take_while(|back| same(count - back, total - back)).count();
 
     let mut between: HashMap<Meaning, VecDeque<&[u8]>> = HashMap::new();
-    for at in before..count - behind {
+    let pool = beside.into_iter().flat_map(|beside| (0..beside.len()).map(move |at| (beside, at)));
+    for (known, at) in (before..count - behind).map(|at| (known, at)).chain(pool) {
         between.entry(meaning(known.aad(at), known.plaintext(at))).or_default().extend(known.token(at));
     }
     let mut kept = Vec::with_capacity(total);

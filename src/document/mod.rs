@@ -19,6 +19,7 @@ pub use encrypt::{EncryptError, encrypt_new};
 pub use in_clear::{InClear, leaves_in_clear, plain_where_encrypted};
 
 use crate::format::Contents;
+use crate::keys::WrapError;
 use crate::keys::group::{UnlockError, unwrap_data_key};
 use crate::keys::keyring::Keyring;
 use crate::secret::DataKey;
@@ -119,7 +120,23 @@ impl DecryptedDocument {
     /// # Errors
     /// [`EncryptError`]; nothing of the file has changed then.
     pub fn encrypt(&mut self, tree: &Tree, now: time::UtcDateTime) -> Result<Contents, EncryptError> {
-        encrypt::encrypt_again(self, tree, now)
+        encrypt::encrypt_again(self, tree, None, now)
+    }
+
+    /// The same; what stands unchanged in `other`, a file under the same data key, keeps the token it has there.
+    ///
+    /// # Errors
+    /// [`EncryptError`]; nothing of the file has changed then.
+    pub fn encrypt_beside(&mut self, tree: &Tree, other: &Self, now: time::UtcDateTime) -> Result<Contents, EncryptError> {
+        encrypt::encrypt_again(self, tree, Some(other), now)
+    }
+
+    /// Wraps the data key anew for everybody in the metadata.
+    ///
+    /// # Errors
+    /// [`WrapError`]; the file is then not to be written.
+    pub fn wrap_data_key(&mut self, keyring: &Keyring) -> Result<(), WrapError> {
+        self.encrypted.metadata.wrap_data_key(&self.data_key, keyring)
     }
 }
 

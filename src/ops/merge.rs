@@ -1,3 +1,198 @@
-//! Three versions of a file → one.
+//! Three versions of an encrypted file → one.
+//!
+//! What one side changed is taken; what both changed, each in its own way, is a conflict and stands in the result as lines that
+//! nobody can save by oversight. Its one invariant: nothing is merged that is not authentic, and no value becomes readable for anybody
+//! who could not read it before.
 
 pub mod items;
+pub mod readers;
+
+use time::UtcDateTime;
+
+use crate::document::metadata::Metadata;
+use crate::document::selection::Selection;
+use crate::document::{DecryptedDocument, EncryptError, encrypt_new, leaves_in_clear};
+use crate::format::{EmitError, Format};
+use crate::keys::WrapError;
+use crate::keys::keyring::Keyring;
+use crate::ops::edit::check::CONFLICT;
+use crate::ops::encrypt::{self, EncryptError as SealError};
+use crate::ops::new_file::{self, NewFileError};
+use crate::secret::SecretBytes;
+use crate::tree::{Comment, Item, Mapping, Tree};
+use items::{Conflict, Merged, Versions};
+use readers::{CannotUnite, SameKey, Side, Work};
+
+/// The opened versions of one file.
+pub struct Documents {
+    /// What both sides began with; `None` if the file was made on both.
+    pub base: Option<DecryptedDocument>,
+    /// Ours.
+    pub ours: DecryptedDocument,
+    /// Theirs.
+    pub theirs: DecryptedDocument,
+}
+
+/// A merged file.
+pub struct MergedFile {
+    /// Its bytes, read back.
+    pub bytes: SecretBytes,
+    /// The names that both sides changed; each stands in the file with both values.
+    pub conflicts: Vec<String>,
+}
+
+/// Merges `documents`, which were `text` on our side, into one file.
+///
+/// # Errors
+/// [`MergeError`]; no result is better than a wrong one.
+pub fn merge(
+    documents: Documents,
+    our_bytes: &SecretBytes,
+    format: &dyn Format,
+    keyring: &Keyring,
+    now: UtcDateTime,
+) -> Result<MergedFile, MergeError> {
+    let Documents { base, mut ours, mut theirs } = documents;
+    let nothing = Tree::of(Mapping::default());
+    let base_tree = base.as_ref().map_or(&nothing, |base| &base.tree);
+    let merged = items::merge(Versions { base: base_tree, ours: &ours.tree, theirs: &theirs.tree });
+    let conflicts: Vec<String> = merged.conflicts.iter().map(|conflict| conflict.name.clone()).collect();
+
+    let same = |one: &DecryptedDocument, other: &DecryptedDocument| one.encrypted().is_key(other.data_key());
+    let same_key = SameKey {
+        both: same(&ours, &theirs),
+        ours_and_base: base.as_ref().is_some_and(|base| same(base, &ours)),
+        theirs_and_base: base.as_ref().is_some_and(|base| same(base, &theirs)),
+    };
+    let old = base.as_ref().map(DecryptedDocument::metadata);
+    // A rule that says what is encrypted belongs to the tokens, so it is never taken from the other side.
+    if !is_same_rule(ours.metadata(), theirs.metadata()) {
+        return Err(MergeError::Selection);
+    }
+    let clear_before = |tree: &Tree| leaves_in_clear(tree, &ours.metadata().selection).names;
+    let mut allowed = clear_before(&ours.tree);
+    allowed.extend(clear_before(&theirs.tree));
+    let tree = with_marks(merged, format)?;
+    check_marks(&tree, &ours.metadata().selection)?;
+    if let Some(name) = clear_before(&tree).into_iter().find(|name| !allowed.contains(name)) {
+        return Err(MergeError::WouldBeClear { name: name.to_string() });
+    }
+
+    let readers = readers::unite(old, ours.metadata_mut(), theirs.metadata_mut(), same_key)?;
+    let (mut carrier, other) = match readers.carrier {
+        Side::Ours => (ours, theirs),
+        Side::Theirs => (theirs, ours),
+    };
+    let metadata = carrier.metadata_mut();
+    metadata.key_groups = readers.groups;
+    metadata.shamir_threshold = readers.threshold;
+    metadata.raise_version();
+    let bytes = match readers.work {
+        Work::NewDataKey => {
+            let (_, mut metadata) = carrier.into_parts();
+            let data_key = new_file::data_key(&mut metadata, keyring)?;
+            let contents = encrypt_new(&tree, metadata, &data_key, now)?;
+            let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(our_bytes.expose()))?;
+            encrypt::read_back(&bytes, &tree, format, &data_key)?;
+            bytes
+        }
+        work => {
+            if work == Work::Wrap {
+                carrier.wrap_data_key(keyring)?;
+            }
+            let contents = match same_key.both {
+                true => carrier.encrypt_beside(&tree, &other, now)?,
+                false => carrier.encrypt(&tree, now)?,
+            };
+            let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(our_bytes.expose()))?;
+            encrypt::read_back(&bytes, &tree, format, carrier.data_key())?;
+            bytes
+        }
+    };
+    Ok(MergedFile { bytes, conflicts })
+}
+
+fn is_same_rule(one: &Metadata, other: &Metadata) -> bool {
+    let rule =
+        |metadata: &Metadata| (metadata.selection.option(), metadata.selection.text().to_owned(), metadata.mac_only_encrypted);
+    rule(one) == rule(other)
+}
+
+/// The merged tree; above each entry in conflict both sides as lines that begin with [`CONFLICT`].
+///
+/// # Errors
+/// [`EmitError`] if an entry cannot be written.
+pub fn with_marks(merged: Merged, format: &dyn Format) -> Result<Tree, EmitError> {
+    let Merged { tree, conflicts } = merged;
+    let mut conflicts = conflicts.into_iter().peekable();
+    let mut items = Vec::new();
+    for (at, item) in tree.documents.into_iter().flat_map(|document| document.items).enumerate() {
+        if let Some(Conflict { name, ours, theirs, .. }) = conflicts.next_if(|conflict| conflict.at == at) {
+            for (whose, side) in [("mine", ours), ("theirs", theirs)] {
+                items.push(Item::Comment(mark(whose, &name, side, format)?));
+            }
+        }
+        items.push(item);
+    }
+    Ok(Tree::of(Mapping { items }))
+}
+
+/// One side of a conflict as a comment.
+fn mark(whose: &str, name: &str, side: Option<Item>, format: &dyn Format) -> Result<Comment, EmitError> {
+    let line = match side {
+        Some(item) => format.emit(&Tree::of(Mapping { items: vec![item] }), None, None)?,
+        None => SecretBytes::copy_of(format!("{name} was removed").as_bytes()),
+    };
+    let head = CONFLICT.trim_start_matches('#');
+    let mut text = SecretBytes::with_capacity(head.len() + whose.len() + 1 + line.len());
+    text.push(head.as_bytes());
+    text.push(whose.as_bytes());
+    text.push(b" ");
+    text.push(line.expose().strip_suffix(b"\n").unwrap_or(line.expose()));
+    Ok(Comment { text, inline: false })
+}
+
+/// Marks hold values, so they must be encrypted like these.
+fn check_marks(tree: &Tree, selection: &Selection) -> Result<(), MergeError> {
+    let head = CONFLICT.trim_start_matches('#').as_bytes();
+    match leaves_in_clear(tree, selection).comments.iter().any(|comment| comment.expose().starts_with(head)) {
+        true => Err(MergeError::MarksInClear),
+        false => Ok(()),
+    }
+}
+
+/// Why versions were not merged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MergeError {
+    /// The two sides encrypt different values.
+    #[error("the two sides have different rules for what is encrypted")]
+    Selection,
+    /// A value that was encrypted on both sides would stand in clear.
+    #[error("`{name}` would stand in clear, since a comment above it has changed")]
+    WouldBeClear {
+        /// The name.
+        name: String,
+    },
+    /// Both changed a name, and the file's comments are not encrypted.
+    #[error("both sides changed the same name, and the file leaves comments in clear, so both values cannot be shown in it")]
+    MarksInClear,
+    /// Nobody can tell who should read it.
+    #[error(transparent)]
+    Readers(#[from] CannotUnite),
+    /// The data key cannot be wrapped for somebody.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
+    /// A new data key cannot be made.
+    #[error(transparent)]
+    NewKey(#[from] NewFileError),
+    /// It cannot be encrypted.
+    #[error(transparent)]
+    Encrypt(#[from] EncryptError),
+    /// It cannot be written as text.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// What was encrypted did not read back.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
