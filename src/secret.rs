@@ -242,6 +242,13 @@ impl DataKey {
         })
     }
 
+    /// A second one, to open another version of the same file with. There is no `Clone`, so that none is made by oversight.
+    pub fn copy(&self) -> Self {
+        let slot = take_slot();
+        slot.copy_from_slice(self.0);
+        Self(slot)
+    }
+
     /// The 32 bytes.
     pub fn expose(&self) -> &[u8] {
         self.0

@@ -1,5 +1,7 @@
 //! What the process's exit code means. A public promise: never renumbered.
 
+use std::ffi::OsStr;
+
 /// The ways a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -28,6 +30,20 @@ pub enum ExitCode {
     ExecCannotRun = 126,
     /// `exec`: there is no such program.
     ExecNotFound = 127,
+    /// `merge`: everything that went wrong. To git that is a merge that could not be tried, and 1 to 128 a conflict.
+    MergeFailed = 129,
+}
+
+impl ExitCode {
+    /// The code that a verb with codes of its own has for this one, which is not success.
+    pub fn of_verb(self, verb: Option<&OsStr>) -> Self {
+        match (verb.map(OsStr::as_encoded_bytes), self) {
+            (Some(b"exec"), Self::ExecCannotRun | Self::ExecNotFound) => self,
+            (Some(b"exec"), _) => Self::ExecFailed,
+            (Some(b"merge"), _) => Self::MergeFailed,
+            _ => self,
+        }
+    }
 }
 
 impl From<ExitCode> for std::process::ExitCode {

@@ -7,10 +7,12 @@
 mod change;
 mod edit;
 mod exec;
+mod merge;
 mod open;
 mod readers;
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -77,11 +79,9 @@ impl Failure {
         Self::new(ExitCode::Usage, error).hint(hint)
     }
 
-    /// Before `exec` ran its program, every failure of ours has one code.
-    pub fn before_exec(mut self) -> Self {
-        if !matches!(self.code, ExitCode::ExecCannotRun | ExitCode::ExecNotFound) {
-            self.code = ExitCode::ExecFailed;
-        }
+    /// The same with the code that `verb` has for it.
+    pub fn of_verb(mut self, verb: Option<&OsStr>) -> Self {
+        self.code = self.code.of_verb(verb);
         self
     }
 

@@ -14,7 +14,7 @@ mod people;
 mod prompt;
 mod usage;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -104,6 +104,7 @@ enum Command {
     Rotate(commands::rotate::Arguments),
     Updatekeys(commands::updatekeys::Arguments),
     Groups(commands::groups::Arguments),
+    Merge(commands::merge::Arguments),
     Rule(commands::rule::Arguments),
     Filestatus(commands::filestatus::Arguments),
     Completions(commands::completions::Arguments),
@@ -182,29 +183,29 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::process::ExitC
     let environment = Environment::capture();
     hardening::install_panic_hook(environment.var("DOTSOPS_DEBUG_PANIC").is_some_and(|value| value == "1"));
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let is_exec = is_exec(&arguments);
+    let verb = verb(&arguments).map(|verb| verb.to_owned());
     // A panic unwinds, so that destructors wipe; only then it becomes an exit code.
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| with_clean_stack(|| run_in(environment, arguments))));
-    outcome.unwrap_or(if is_exec { ExitCode::ExecFailed } else { ExitCode::Bug }).into()
+    outcome.unwrap_or(ExitCode::Bug.of_verb(verb.as_deref())).into()
 }
 
-/// Whether the verb is `exec`, for which every failure of ours has one code. Of the options before the verb, `--config` takes a value.
-fn is_exec(arguments: &[OsString]) -> bool {
+/// The verb, some of which have exit codes of their own. Of the options before it, `--config` takes a value.
+fn verb(arguments: &[OsString]) -> Option<&OsStr> {
     let mut words = arguments.iter().skip(1);
     while let Some(word) = words.next() {
         match word.as_encoded_bytes() {
             b"--config" => drop(words.next()),
             option if option.starts_with(b"-") => {}
-            verb => return verb == b"exec",
+            _ => return Some(word),
         }
     }
-    false
+    None
 }
 
 /// Reads the command line. To define all verbs takes time that the start of every program under `exec` would pay for, so that one is
 /// tried alone; what it makes nothing of, as a request for help, is read again with all of them.
 fn parse(arguments: &[OsString]) -> Result<CommandLine, clap::Error> {
-    if is_exec(arguments)
+    if verb(arguments).is_some_and(|verb| verb == "exec")
         && let Ok(CommandLine { command: OnlyExec::Exec(exec), quiet, config }) = CommandLine::try_parse_from(arguments)
     {
         return Ok(CommandLine { command: Command::Exec(exec), quiet, config });
@@ -225,9 +226,7 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
                 let _ = error.print();
                 return ExitCode::Usage;
             }
-            let failure = usage::failure(&error, &arguments);
-            let failure = if is_exec(&arguments) { failure.before_exec() } else { failure };
-            return end_by(&failure, &output);
+            return end_by(&usage::failure(&error, &arguments).of_verb(verb(&arguments)), &output);
         }
     };
     let named_config = line.config.or_else(|| environment.var("SOPS_CONFIG").map(PathBuf::from));
@@ -248,6 +247,9 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         Command::Rotate(arguments) => commands::rotate::run(arguments, &surroundings),
         Command::Updatekeys(arguments) => commands::updatekeys::run(arguments, &surroundings),
         Command::Groups(arguments) => commands::groups::run(arguments, &surroundings),
+        Command::Merge(arguments) => {
+            commands::merge::run(arguments, &surroundings).map_err(|failure| failure.of_verb(Some("merge".as_ref())))
+        }
         Command::Rule(arguments) => commands::rule::run(arguments, &surroundings),
         Command::Filestatus(arguments) => commands::filestatus::run(arguments, &surroundings),
         Command::Completions(arguments) => commands::completions::run(arguments, &surroundings),

@@ -7,20 +7,24 @@
 pub mod items;
 pub mod readers;
 
+use std::path::Path;
+
 use time::UtcDateTime;
 
 use crate::document::metadata::Metadata;
 use crate::document::selection::Selection;
-use crate::document::{DecryptedDocument, EncryptError, encrypt_new, leaves_in_clear};
+use crate::document::{DecryptedDocument, EncryptError, EncryptedDocument, OpenError, encrypt_new, leaves_in_clear};
 use crate::format::{EmitError, Format};
 use crate::keys::WrapError;
 use crate::keys::keyring::Keyring;
+use crate::ops::change::ChangeError;
 use crate::ops::edit::check::CONFLICT;
 use crate::ops::encrypt::{self, EncryptError as SealError};
+use crate::ops::file::{self, FileError};
 use crate::ops::new_file::{self, NewFileError};
-use crate::secret::SecretBytes;
+use crate::secret::{DataKey, SecretBytes};
 use crate::tree::{Comment, Item, Mapping, Tree};
-use items::{Conflict, Merged, Versions};
+use items::{Conflict, Merged};
 use readers::{CannotUnite, SameKey, Side, Work};
 
 /// The opened versions of one file.
@@ -41,6 +45,55 @@ pub struct MergedFile {
     pub conflicts: Vec<String>,
 }
 
+/// The bytes of the versions of one file.
+pub struct Versions<'a> {
+    /// What both sides began with; `None` if the file was made on both.
+    pub base: Option<&'a [u8]>,
+    /// Ours.
+    pub ours: &'a [u8],
+    /// Theirs.
+    pub theirs: &'a [u8],
+}
+
+impl Documents {
+    /// Opens the versions of the file `path`. A data key that opened one of them is tried first with the next.
+    ///
+    /// # Errors
+    /// [`OpenVersionError`], which says which version.
+    pub fn open(
+        path: &Path,
+        versions: &Versions<'_>,
+        keyring: &Keyring,
+    ) -> Result<(Self, &'static dyn Format), OpenVersionError> {
+        let parse = |side, bytes: &[u8]| {
+            let (format, contents) =
+                file::parse(path, bytes, None).map_err(|source| OpenVersionError { side, source: source.into() })?;
+            let document = EncryptedDocument::new(contents).map_err(|source| {
+                let source = FileError::NotADocument { path: path.to_owned(), source };
+                OpenVersionError { side, source: source.into() }
+            })?;
+            Ok((document, format))
+        };
+        let open = |side, document: EncryptedDocument, known: &[&DecryptedDocument]| {
+            let data_key = known.iter().map(|known| known.data_key()).find(|data_key| document.is_key(data_key));
+            let opened = match data_key.map(DataKey::copy) {
+                Some(data_key) => document.open_with(data_key).map_err(OpenError::from),
+                None => document.open(keyring),
+            };
+            opened.map_err(|source| OpenVersionError { side, source: source.into() })
+        };
+        let (ours, format) = parse("our", versions.ours)?;
+        let (theirs, _) = parse("their", versions.theirs)?;
+        let ours = open("our", ours, &[])?;
+        let theirs = open("their", theirs, &[&ours])?;
+        let base = match versions.base {
+            Some(bytes) => Some(open("the common", parse("the common", bytes)?.0, &[&ours, &theirs])?),
+            None => None,
+        };
+        Ok((Self { base, ours, theirs }, format))
+    }
+}
+
 /// Merges `documents`, which were `text` on our side, into one file.
 ///
 /// # Errors
@@ -55,7 +108,7 @@ pub fn merge(
     let Documents { base, mut ours, mut theirs } = documents;
     let nothing = Tree::of(Mapping::default());
     let base_tree = base.as_ref().map_or(&nothing, |base| &base.tree);
-    let merged = items::merge(Versions { base: base_tree, ours: &ours.tree, theirs: &theirs.tree });
+    let merged = items::merge(items::Versions { base: base_tree, ours: &ours.tree, theirs: &theirs.tree });
     let conflicts: Vec<String> = merged.conflicts.iter().map(|conflict| conflict.name.clone()).collect();
 
     let same = |one: &DecryptedDocument, other: &DecryptedDocument| one.encrypted().is_key(other.data_key());
@@ -93,7 +146,7 @@ pub fn merge(
             let data_key = new_file::data_key(&mut metadata, keyring)?;
             let contents = encrypt_new(&tree, metadata, &data_key, now)?;
             let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(our_bytes.expose()))?;
-            encrypt::read_back(&bytes, &tree, format, &data_key)?;
+            encrypt::read_back(&bytes, format, |written| written.says(&tree, &data_key))?;
             bytes
         }
         work => {
@@ -105,7 +158,7 @@ pub fn merge(
                 false => carrier.encrypt(&tree, now)?,
             };
             let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(our_bytes.expose()))?;
-            encrypt::read_back(&bytes, &tree, format, carrier.data_key())?;
+            encrypt::read_back(&bytes, format, |written| carrier.becomes(written, &tree))?;
             bytes
         }
     };
@@ -159,6 +212,16 @@ fn check_marks(tree: &Tree, selection: &Selection) -> Result<(), MergeError> {
         true => Err(MergeError::MarksInClear),
         false => Ok(()),
     }
+}
+
+/// Why a version of a file stays shut.
+#[derive(Debug, thiserror::Error)]
+#[error("{side} version cannot be merged")]
+pub struct OpenVersionError {
+    /// Which version: `our`, `their` or `the common`.
+    pub side: &'static str,
+    /// Why.
+    pub source: ChangeError,
 }
 
 /// Why versions were not merged.

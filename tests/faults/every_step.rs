@@ -177,7 +177,7 @@ fn one_value() {
 
 #[test]
 fn rotate_and_its_kin() {
-    ["rotate", "updatekeys", "groups"].iter().for_each(|verb| disturb_all(verb, Files::Unnamed));
+    ["rotate", "updatekeys", "groups", "merge"].iter().for_each(|verb| disturb_all(verb, Files::Unnamed));
 }
 
 #[test]

@@ -24,6 +24,11 @@ fn the_first_example_of_every_command_works_when_pasted() {
         if !["keygen", "init", "encrypt"].contains(&command.as_str()) {
             sandbox.encrypted("secrets.env", "DATABASE_URL=postgresql://db.example.org/shop\n");
         }
+        if command == "merge" {
+            ["base.env", "ours.env", "theirs.env"].iter().for_each(|version| {
+                sandbox.write(version, sandbox.read("secrets.env"));
+            });
+        }
         let help = sandbox.run(&[&command, "--help"]);
         assert_eq!((help.code, help.stderr.as_str()), (0, ""));
         let (_, examples) = help.stdout.split_once("Example").unwrap_or_else(|| panic!("{command} has no example"));

@@ -31,6 +31,7 @@ pub mod known_answer;
 pub mod leaks;
 pub mod library_memory;
 pub mod memory;
+pub mod merge;
 pub mod metadata;
 pub mod notebooks;
 pub mod one_value;

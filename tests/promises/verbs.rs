@@ -125,6 +125,11 @@ pub fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
         // Only in place: what they print otherwise is the file, with what is in clear in it.
         "groups add" => (each(&["groups", "add", "-i", "--age", STRANGER, "-f", "FILE"]), false),
         "groups delete" => (each(&["groups", "delete", "-i", "--threshold", "1", "-f", "FILE", "0"]), false),
+        "merge" => {
+            let mut rows = each(&["merge", "secrets.env", "FILE", "secrets.env"]);
+            rows.extend(each(&["merge", "secrets.env", "secrets.env", "FILE", "secrets.env"]));
+            (rows, false)
+        }
         "rule" => {
             let mut rows = each(&["rule", "FILE"]);
             rows.extend(["plain.env", "messy.env", "binary.env"].map(|file| vec!["--config", file, "rule", "secrets.env"]));

@@ -47,6 +47,7 @@ pub const WRITERS: &[Writer] = &[
     writer("updatekeys", &["updatekeys", "--yes", "secrets.env", "second.env"], &["secrets.env", "second.env"], &[0]),
     writer("groups", &["groups", "add", "-i", "--age", RECIPIENT, "-f", "secrets.env"], &["secrets.env"], &[0]),
     writer("groups delete", &["groups", "delete", "-i", "-f", "grouped.env", "2"], &["grouped.env"], &[0, 2]),
+    writer("merge", &["merge", "base.env", "secrets.env", "second.env"], &["secrets.env"], &[0]),
     writer("encrypt -i", &["encrypt", "-i", "plain.env"], &["plain.env"], &[0]),
     writer("encrypt -o", &["encrypt", "-o", "made.env", "plain.env"], &["made.env"], &[0, 6]),
     writer("encrypt -o, a copy", &["encrypt", "-o", "copy.env", "secrets.env"], &["copy.env"], &[0]),
@@ -122,6 +123,7 @@ impl World {
             sandbox.write("secrets.env", &*ENCRYPTED);
             sandbox.write("second.env", &*ENCRYPTED);
             sandbox.write("grouped.env", &*GROUPED);
+            sandbox.write("base.env", "");
             sandbox.write("plain.env", &*TEXT);
             sandbox.write("there.txt", "old\n");
             sandbox.write(LEFTOVER, "half of a file");

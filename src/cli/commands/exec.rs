@@ -81,7 +81,7 @@ pub struct Arguments {
 
 /// Becomes the program; returns only if that failed.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
-    become_program(arguments, surroundings).map_err(Failure::before_exec)
+    become_program(arguments, surroundings).map_err(|failure| failure.of_verb(Some("exec".as_ref())))
 }
 
 fn become_program(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {

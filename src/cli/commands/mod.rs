@@ -14,6 +14,7 @@ pub mod init;
 pub mod keygen;
 pub mod keys;
 pub mod man;
+pub mod merge;
 pub mod rename;
 pub mod rotate;
 pub mod rule;

@@ -88,7 +88,7 @@ impl Known {
         for (at, item) in items.iter().enumerate() {
             let sign = match item {
                 Item::Entry(key, _) => {
-                    let name = variable_name(key);
+                    let name = variable_name(key).into_owned();
                     Sign::Name(name.clone(), count(names.entry(name).or_default()))
                 }
                 Item::Comment(comment) => {
@@ -230,7 +230,7 @@ impl Merging<'_> {
         } else {
             if let Some(Item::Entry(key, _)) = ours.or(theirs) {
                 let (ours, theirs) = (ours.map(Item::copy), theirs.map(Item::copy));
-                made.conflicts.push(Conflict { name: variable_name(key), at: made.items.len(), ours, theirs });
+                made.conflicts.push(Conflict { name: variable_name(key).into_owned(), at: made.items.len(), ours, theirs });
             }
             ours.or(theirs)
         };

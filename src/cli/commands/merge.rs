@@ -1,0 +1,77 @@
+//! `dotsops merge`
+
+use std::path::{Path, PathBuf};
+
+use super::written;
+use crate::cli::Surroundings;
+use crate::cli::exit_code::ExitCode;
+use crate::cli::failure::Failure;
+use crate::ops::file;
+use crate::ops::merge::{self, Documents, Versions};
+use crate::sys::atomic_write::{self, Expected, ReadOnly};
+
+/// Merge two versions of an encrypted file by name; git runs it
+///
+/// What one side changed is taken: values, names, comments, order, and who can read the file. Values that nobody changed keep their
+/// ciphertext. Where both sides changed one name, each in its own way, the file gets both values, encrypted, as lines that begin with
+/// `#!dotsops`, which `dotsops edit` shows and does not save until they are resolved.
+///
+/// In a repository whose .gitattributes say `*.env merge=dotsops`, the second example tells git to run this. The result takes the place of
+/// OURS.
+///
+/// Exit code 1: there are conflicts. 129: nothing was merged.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  dotsops merge base.env ours.env theirs.env\n  git config merge.dotsops.driver 'dotsops merge %O %A %B %P'"
+)]
+pub struct Arguments {
+    /// The version that both began with; an empty file if there was none
+    #[arg(value_name = "BASE")]
+    base: PathBuf,
+
+    /// Our version, and where the result goes
+    #[arg(value_name = "OURS")]
+    ours: PathBuf,
+
+    /// Their version
+    #[arg(value_name = "THEIRS")]
+    theirs: PathBuf,
+
+    /// What the file is called in the repository; without it as OURS
+    #[arg(value_name = "PATH")]
+    path: Option<PathBuf>,
+}
+
+/// Merges, and says what nobody but a person can decide.
+pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    let Arguments { base, ours: ours_path, theirs, path } = arguments;
+    let path = path.as_deref().unwrap_or(&ours_path);
+    let [base, ours, theirs] = [&base, &ours_path, &theirs].map(|version| file::read_bytes(version).map(|read| read.bytes));
+    let (base, ours, theirs) = (base?, ours?, theirs?);
+    let keyring = surroundings.environment.keyring();
+    let versions =
+        Versions { base: Some(base.expose()).filter(|base| !base.is_empty()), ours: ours.expose(), theirs: theirs.expose() };
+    let (documents, format) =
+        Documents::open(path, &versions, &keyring).map_err(|error| Failure::version(path, error, &keyring))?;
+    let merged =
+        merge::merge(documents, &ours, format, &keyring, surroundings.now()).map_err(|error| Failure::merge(path, error))?;
+    let result = atomic_write::replace(&ours_path, merged.bytes.expose(), Expected::Bytes(ours.expose()), ReadOnly::Refuse);
+    written(&ours_path, result, surroundings)?;
+    match merged.conflicts.as_slice() {
+        [] => Ok(ExitCode::Done),
+        names => {
+            say_conflicts(path, names, surroundings);
+            Ok(ExitCode::No)
+        }
+    }
+}
+
+fn say_conflicts(path: &Path, names: &[String], surroundings: &Surroundings) {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    surroundings.output.warning(format_args!(
+        "{}: both sides changed {}; `dotsops edit {}` shows both values",
+        path.display(),
+        names.join(", "),
+        path.display()
+    ));
+}
