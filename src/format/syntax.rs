@@ -106,15 +106,18 @@ pub fn detect(text: &[u8]) -> Option<Syntax> {
     None
 }
 
-/// Whether a dotenv text has an encrypted value or comment. If [`detect`] finds no metadata in it, their lines were cut off: nobody
-/// writes such a plaintext.
+/// Whether a dotenv text has an encrypted value or comment, or ends within the beginning of one. If [`detect`] finds no metadata in it,
+/// their lines were cut off: nobody writes such a plaintext.
 pub fn has_tokens(text: &[u8]) -> bool {
+    const BEGINNING: &[u8] = b"ENC[AES256_GCM,";
+    const LEAST: &[u8] = b"ENC[";
+    let is_cut = |value: &[u8]| value.starts_with(LEAST) && BEGINNING.starts_with(value) && text.ends_with(value);
     lines(text).any(|line| {
         let value = match line.strip_prefix(b"#") {
             Some(comment) => comment,
             None => memchr(b'=', line).map_or(&[][..], |equals| &line[equals + 1..]),
         };
-        value.starts_with(b"ENC[AES256_GCM,")
+        value.starts_with(BEGINNING) || is_cut(value)
     })
 }
 
@@ -202,7 +205,10 @@ mod tests {
 
     #[test]
     fn a_token_without_metadata_is_seen_in_values_and_comments_only() {
-        for text in ["A=ENC[AES256_GCM,", "X=1\n#ENC[AES256_GCM,data:AA==,iv:", "export A=ENC[AES256_GCM,data:x"] {
+        for text in ["A=ENC[AES256_GCM,", "X=1\n#ENC[AES256_GCM,data:AA==,iv:", "export A=ENC[AES256_GCM,data:x"]
+            .into_iter()
+            .chain(["A=ENC[AES256_GCM", "A=1\nB=ENC[", "#ENC[AES"])
+        {
             assert!(has_tokens(text.as_bytes()), "{text}");
         }
         for text in [
@@ -211,7 +217,9 @@ mod tests {
             "# see ENC[AES256_GCM,data:x",
             "A=\"ENC[AES256_GCM,data:x\"",
             "ENC[AES256_GCM,data:x=1",
-            "A=ENC[AES256_GCM",
+            "A=ENC[AES256_GCM\n",
+            "A=ENC[]",
+            "A=ENC",
         ] {
             assert!(!has_tokens(text.as_bytes()), "{text}");
         }
