@@ -30,22 +30,25 @@ impl FileLock {
     /// Takes the lock of `target` without waiting. `state` is made, with mode 0700, if it is missing.
     ///
     /// # Errors
-    /// [`LockError::Busy`] if another process holds it, [`LockError::Io`] if `state` or the directory of `target` cannot be used.
+    /// [`LockError::Busy`] if another process holds it, [`LockError::State`] if `state` cannot be used, [`LockError::Io`] if the
+    /// directory of `target` cannot.
     pub fn acquire(state: &Path, target: &Path) -> Result<Self, LockError> {
         fault_point!(LockTake);
+        let unusable = |source| LockError::State { path: state.to_owned(), source };
         let locks = state.join("locks");
-        create_private_directories(&locks)?;
+        create_private_directories(&locks).map_err(unusable)?;
         let path = locks.join(file_id(target)?);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(io::Error::from)?);
+        let opened = open(&path, flags, Mode::RUSR | Mode::WUSR);
+        let mut file = File::from(opened.map_err(|error| unusable(error.into()))?);
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(Holder::read(&mut file).into()),
-            Err(error) => return Err(LockError::Io(error.into())),
+            Err(error) => return Err(unusable(error.into())),
         }
         // The file stays when the lock is freed: removing it would let two processes lock two files of one name.
-        file.set_len(0)?;
-        file.write_all(Holder::this_process().to_line().as_bytes())?;
+        file.set_len(0).map_err(unusable)?;
+        file.write_all(Holder::this_process().to_line().as_bytes()).map_err(unusable)?;
         fault_point!(LockTaken);
         Ok(Self { _file: file })
     }
@@ -108,6 +111,14 @@ pub enum LockError {
         terminal: Option<String>,
     },
     /// The state directory cannot be used.
+    #[error("{} cannot be used", path.display())]
+    State {
+        /// The state directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory of the file cannot be used.
     #[error("cannot be locked")]
     Io(#[from] io::Error),
 }

@@ -118,6 +118,38 @@ fn in_a_folder_that_cannot_be_written_every_file_stays_as_it_is() {
 }
 
 #[test]
+fn a_state_folder_that_cannot_be_written_is_named_with_the_way_out() {
+    if !may_mount() {
+        return;
+    }
+    let (full, read_only) = ("No space left on device", "Read-only file system");
+    // Full before its first folder is made, and full for a lock.
+    let states = [("full", "nr_inodes=1", full), ("full later", "nr_inodes=3", full), ("read-only", "ro", read_only)];
+    let locking = ["edit", "edit a new file", "set", "unset", "rename", "generate", "rotate", "updatekeys", "groups"];
+    for writer in WRITERS.iter().filter(|writer| locking.contains(&writer.name)) {
+        let reference = reference(writer);
+        for (kind, options, reason) in states {
+            let world = World::of(writer);
+            let state = world.editing.sandbox.root().join("state");
+            fs::create_dir(&state).unwrap();
+            let script = format!("mount -t tmpfs -o {options} none ../state || exit 99; exec \"$@\"");
+            let mut command = world.command();
+            command.env("XDG_STATE_HOME", &state);
+            let refused = ended(&mut by_shell(&world, WITH_MOUNTS, &script, &command));
+            let when = format!("with {} and a state folder that is {kind}", writer.name);
+            assert_failed(&refused, &[7], &when);
+            let place = format!("{}/dotsops cannot be used: {reason}", state.display());
+            for text in ["cannot be locked", &place, "hint: set XDG_STATE_HOME to a folder that you can write"] {
+                assert!(refused.stderr.contains(text), "{when}, `{text}` is not said: {}", refused.stderr);
+            }
+            let stands = world.assert_whole(&reference, &when);
+            assert!(stands.values().all(|stands| *stands == Stands::Old), "{when}");
+            world.assert_clean(false, &when);
+        }
+    }
+}
+
+#[test]
 fn a_read_only_file_is_refused_by_every_command() {
     let mut refused = 0;
     for writer in WRITERS {

@@ -30,6 +30,9 @@ impl Failure {
                     .because(who)
                     .hint("close that editor first")
             }
+            LockError::State { .. } => Self::new(ExitCode::World, format!("{shown} cannot be locked against a second edit"))
+                .because(chain(error))
+                .hint("set XDG_STATE_HOME to a folder that you can write"),
             LockError::Io(source) if source.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
                 Self::new(ExitCode::Refused, format!("{shown} is a link to a file that does not exist"))
                     .hint(format!("`readlink {}` says where it leads", shell_word(path)))
