@@ -3,10 +3,10 @@
 //! Knows nothing of what is written. Its one invariant: of all processes of this user on this machine at most one holds the
 //! [`FileLock`] of a file, under whatever name it reached it, and the system frees it when that process ends, however it ends.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -76,12 +76,22 @@ pub fn file_id(target: &Path) -> io::Result<String> {
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Makes the directory `path` and those above it that are missing, each with mode 0700.
+/// Makes the directory `path` and those above it that are missing, each with mode 0700 whatever the umask.
 ///
 /// # Errors
 /// The system's.
 pub fn create_private_directories(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    for folder in missing.into_iter().rev() {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) if folder.metadata()?.mode() & 0o700 != 0o700 => fs::set_permissions(folder, Permissions::from_mode(0o700))?,
+            // Another process may have been faster.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The absolute path of `target` without symbolic links; its last part may be missing, but not be a link to nothing.

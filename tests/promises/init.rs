@@ -219,3 +219,15 @@ fn git_is_not_needed() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(sandbox.run(&["decrypt", "secrets.env"]).stdout, "A=1\n");
 }
+
+#[test]
+fn the_folders_of_a_new_identity_can_be_entered_whatever_the_umask() {
+    let sandbox = Sandbox::empty();
+    let mut command = sandbox.program(std::path::Path::new("sh"));
+    let made = ended(command.args(["-c", "umask 777; exec \"$0\" keygen", env!("CARGO_BIN_EXE_dotsops")]));
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    for folder in [".config", ".config/sops", ".config/sops/age"] {
+        let mode = std::fs::metadata(sandbox.home().join(folder)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700, "{folder}");
+    }
+}
