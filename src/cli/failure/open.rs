@@ -10,6 +10,7 @@ use crate::keys::age::plugin::PluginError;
 use crate::keys::command::CommandError;
 use crate::keys::group::{GroupOutcome, KeyFailure, Outcome, UnlockError};
 use crate::keys::keyring::{IdentityFailure, Keyring};
+use crate::keys::source::Origin;
 use crate::keys::{Kind, UnwrapError};
 
 /// U+FEFF in UTF-8. Before the first name it becomes a part of it.
@@ -63,7 +64,7 @@ impl Failure {
                 _ => people.brief(key.kind, &key.recipient),
             })
             .collect();
-        let cause = format!("encrypted to {}{}", listed(&recipients), tried(keyring, identities));
+        let cause = shut(format!("encrypted to {}", listed(&recipients)), keyring, identities);
         let held = keyring.recipients();
         let only_others = keys.iter().all(|key| matches!(key.why, UnwrapError::NotSupported(_)));
         let untried = identities.iter().find_map(|failure| untried_hint(&failure.problem));
@@ -75,6 +76,7 @@ impl Failure {
         match held.first() {
             _ if untried.is_some() => failure.hint(untried.unwrap_or_default()),
             _ if only_others => failure.hint("this version opens files with age keys only; use sops for this one"),
+            _ if let Some(hint) = wrong_hint(identities) => failure.hint(hint),
             None => failure.hint(
                 "`dotsops keygen` makes an identity; then somebody who can read the file adds its public key to \
                                   .sops.yaml and runs `dotsops updatekeys`. An identity elsewhere: SOPS_AGE_KEY_FILE=FILE",
@@ -117,7 +119,7 @@ impl Failure {
             }
         };
         let missing: Vec<String> = locked.iter().map(needs).collect();
-        let cause = format!("{}{}", missing.join("; "), tried(keyring, identities));
+        let cause = shut(missing.join("; "), keyring, identities);
         let count = groups.len();
         let failure =
             Self::new(ExitCode::Locked, format!("{what}: {opened} of its {count} key groups opened, {needed} are needed"))
@@ -126,9 +128,9 @@ impl Failure {
         if locked.iter().all(|(.., keys)| keys.iter().all(is_foreign)) {
             return failure.hint("this version opens groups with age keys only; use sops for this file");
         }
-        failure.hint(format!(
+        failure.hint(wrong_hint(identities).unwrap_or(format!(
             "it takes identities of {needed} groups at once; SOPS_AGE_KEY_FILE=FILE names a file that holds more of them"
-        ))
+        )))
     }
 
     pub(super) fn damaged_key(path: &Path, what: String, key: &KeyFailure) -> Self {
@@ -170,8 +172,36 @@ pub(super) fn plugin_hint(error: &PluginError) -> Option<String> {
     }
 }
 
+/// What is wrong in a variable that the user set, be it in what it holds or in the file it names.
+fn wrong(identities: &[IdentityFailure]) -> Option<(&str, &IdentityFailure)> {
+    identities.iter().filter(|failure| untried_hint(&failure.problem).is_none()).find_map(|failure| match &failure.origin {
+        Origin::Variable(variable) | Origin::VariableFile { variable, .. } => Some((variable.as_str(), failure)),
+        Origin::File(_) => None,
+    })
+}
+
+fn wrong_hint(identities: &[IdentityFailure]) -> Option<String> {
+    wrong(identities).map(|(variable, _)| format!("correct {variable}: what it holds, or the file that it names"))
+}
+
+/// Why a file stays shut: what is wrong in a variable, who can open the file, and what the user has to open files with.
+fn shut(who: String, keyring: &Keyring, identities: &[IdentityFailure]) -> String {
+    match wrong(identities) {
+        Some((_, first)) => {
+            let others: Vec<_> = identities.iter().filter(|failure| !std::ptr::eq(*failure, first)).collect();
+            format!("{}; {who}{}", told(first), tried(keyring, &others))
+        }
+        None => format!("{who}{}", tried(keyring, &identities.iter().collect::<Vec<_>>())),
+    }
+}
+
+fn told(failure: &IdentityFailure) -> String {
+    let line = failure.line.map(|line| format!(", line {line}")).unwrap_or_default();
+    format!("{}{line}: {}", failure.origin, failure.problem)
+}
+
 /// What the user has to open files with, behind a semicolon.
-pub(super) fn tried(keyring: &Keyring, identities: &[IdentityFailure]) -> String {
+fn tried(keyring: &Keyring, identities: &[&IdentityFailure]) -> String {
     let held = keyring.recipients();
     let mut origins: Vec<String> = held.iter().map(|(origin, _)| origin.to_string()).collect();
     origins.dedup();
@@ -187,8 +217,7 @@ pub(super) fn tried(keyring: &Keyring, identities: &[IdentityFailure]) -> String
         count => tried.push_str(&format!("; tried {} from {}", counted(count, "identity", "identities"), origins.join(", "))),
     }
     for failure in identities {
-        let line = failure.line.map(|line| format!(", line {line}")).unwrap_or_default();
-        tried.push_str(&format!("; {}{line}: {}", failure.origin, failure.problem));
+        tried.push_str(&format!("; {}", told(failure)));
     }
     tried
 }

@@ -196,3 +196,36 @@ fn what_is_wrong_with_a_command_is_said_and_never_what_it_printed() {
         assert!(!ended.stderr.contains(&mine.identity[20..]), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn a_variable_that_leads_to_no_identity_is_to_be_corrected_before_anything_else() {
+    let sandbox = sandbox(&[&native().recipient]);
+    let garbage = at_home(&sandbox, "garbage", "nonsense\n");
+    let pipe = sandbox.home().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (missing, other) = (sandbox.home().join("none"), native().identity);
+    let cases = [
+        ("SOPS_AGE_KEY_FILE", &missing, "): does not exist"),
+        ("SOPS_AGE_KEY_FILE", &pipe, "): is not a regular file"),
+        ("SOPS_AGE_KEY_FILE", &garbage, "), line 1: is no age identity"),
+        ("SOPS_AGE_SSH_PRIVATE_KEY_FILE", &missing, "): does not exist"),
+        ("SOPS_AGE_SSH_PRIVATE_KEY_FILE", &pipe, "): is not a regular file"),
+        ("SOPS_AGE_SSH_PRIVATE_KEY_FILE", &garbage, "): is no SSH private key"),
+    ];
+    for keys in [None, Some(other)] {
+        if let Some(keys) = keys {
+            at_home(&sandbox, ".config/sops/age/keys.txt", keys);
+        }
+        for (variable, path, why) in cases {
+            let ended = ended(sandbox.dotsops(["decrypt", "secrets.env"]).env(variable, path));
+            let cause = format!("dotsops: cause: {variable} ({}{why}; encrypted to age ", path.display());
+            assert_eq!(ended.code, 4, "{}", ended.stderr);
+            assert!(ended.stderr.contains(&cause), "{}", ended.stderr);
+            assert!(ended.stderr.contains(&format!("hint: correct {variable}: ")), "{}", ended.stderr);
+            assert_eq!(ended.stderr.matches(why).count(), 1, "it is told twice: {}", ended.stderr);
+        }
+        let ended = ended(sandbox.dotsops(["decrypt", "secrets.env"]).env("SOPS_AGE_KEY", "nonsense"));
+        assert!(ended.stderr.contains("cause: SOPS_AGE_KEY, line 1: is no age identity; encrypted to"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("hint: correct SOPS_AGE_KEY: "), "{}", ended.stderr);
+    }
+}
