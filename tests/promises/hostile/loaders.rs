@@ -1,7 +1,5 @@
 //! Names that make programs load code, or choose whom they talk to.
 
-use dotsops::ops::exec::policy::LOADS_CODE;
-
 use super::sealed::{sealed_with, spoiled, spoiled_file};
 use super::table::{Cell, FILE, Group, Row, check, prepare, refuses, row};
 use crate::support::document::{encrypted, metadata};
@@ -32,13 +30,20 @@ fn a_name_that_loads_code_reaches_no_program_unasked() {
     ]);
 }
 
-/// Every name of the list, in each of the ways in which it can stand in a file. That an answer is remembered is not here yet.
+/// Names that make loaders, interpreters, editors and git run code: real ones, written down here and not taken from the program's list.
+const LOADERS: &str = "PATH LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT DYLD_INSERT_LIBRARIES GCONV_PATH BASH_ENV BASH_FUNC_ls SHELLOPTS PS4
+    PROMPT_COMMAND PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONBREAKPOINT PYTHONUSERBASE PERL5LIB PERL5OPT PERL5DB PERLLIB RUBYOPT RUBYLIB
+    NODE_OPTIONS JAVA_TOOL_OPTIONS _JAVA_OPTIONS JDK_JAVA_OPTIONS CLASSPATH DOTNET_STARTUP_HOOKS GIT_SSH GIT_SSH_COMMAND GIT_CONFIG
+    GIT_CONFIG_COUNT GIT_CONFIG_GLOBAL GIT_EXEC_PATH GIT_EXTERNAL_DIFF GIT_DIR GIT_ASKPASS SSH_ASKPASS SUDO_ASKPASS LESSOPEN LUA_INIT
+    LUA_INIT_5_4 LUA_PATH LUA_PATH_5_4 LUA_CPATH VIMINIT EXINIT JUPYTER_PATH JUPYTER_CONFIG_DIR JUPYTER_CONFIG_PATH IPYTHONDIR
+    SOPS_AGE_KEY_CMD SOPS_EDITOR DOTSOPS_EDITOR";
+
+/// In each of the ways in which such a name can stand in a file. That an answer is remembered is not here yet.
 #[test]
 fn every_name_that_loads_code_is_refused_empty_and_encrypted() {
     let sandbox = Sandbox::with_identity();
     prepare(&sandbox);
-    for pattern in LOADS_CODE {
-        let name = pattern.replace('*', "X");
+    for name in LOADERS.split_whitespace() {
         let refused = |file: String, says: &[&str]| {
             sandbox.write(FILE, file);
             let ended = sandbox.run(&["exec", "-f", FILE, "--", "echo", "ran"]);
