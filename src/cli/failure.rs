@@ -95,6 +95,16 @@ impl Failure {
         }
     }
 
+    /// No working directory, or another of the system's reasons.
+    pub fn no_working_directory(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                Self::new(ExitCode::World, "the working directory is gone").because(error).hint("cd to another one")
+            }
+            _ => error.into(),
+        }
+    }
+
     /// No home folder.
     pub fn no_home() -> Self {
         Self::new(ExitCode::World, "there is no home folder to keep anything in")

@@ -16,6 +16,8 @@ mod usage;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -133,7 +135,7 @@ impl Surroundings {
     /// The rules for new files: those that were named, else the nearest `.sops.yaml` from the working directory upwards. What looks
     /// wrong about it is said. Only what makes new files asks for it, so a broken one keeps nobody from reading a file.
     fn config(&self) -> Result<Option<Config>, Failure> {
-        let here = std::env::current_dir()?;
+        let here = working_directory()?;
         let config = match &self.named_config {
             Some(path) => Some(Config::load(path)?),
             None => Config::find(&here)?,
@@ -164,7 +166,7 @@ impl Surroundings {
     fn judge_config(&self, config: Option<&Config>) -> Result<(), Failure> {
         let Some(config) = config else { return Ok(()) };
         if let Some(stranger) = &config.writable_by {
-            if self.named_config.is_none() && !config.path.starts_with(init::root(&std::env::current_dir()?)) {
+            if self.named_config.is_none() && !config.path.starts_with(init::root(&working_directory()?)) {
                 return Err(Failure::foreign_config(&config.path, stranger));
             }
             self.output.warning(format_args!("{} decides who reads new files, and {stranger}", config.path.display()));
@@ -175,6 +177,15 @@ impl Surroundings {
         }
         Ok(())
     }
+}
+
+fn working_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(Failure::no_working_directory)
+}
+
+/// `path`, without the system being asked for anything but the working directory.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(Failure::no_working_directory)
 }
 
 /// Runs the command line `arguments`, the program's name first.

@@ -33,6 +33,7 @@ pub mod library_memory;
 pub mod memory;
 pub mod merge;
 pub mod metadata;
+pub mod next_step;
 pub mod notebooks;
 pub mod one_value;
 pub mod places;

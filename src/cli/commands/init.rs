@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{encrypt as encrypt_command, keygen};
-use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::{Surroundings, working_directory};
 use crate::config::{Config, ConfigError, new_file_text};
 use crate::dialect;
 use crate::dialect::interpolation::Precedence;
@@ -51,7 +51,7 @@ struct Ready<'a> {
 
 /// Goes through the steps; each says what it did.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
-    let here = std::env::current_dir()?;
+    let here = working_directory()?;
     let path = surroundings.environment.path();
     let git = process::resolve_program("git".as_ref(), path.as_deref(), &here).ok();
     let mut ready = Ready {

@@ -26,8 +26,8 @@ pub mod updatekeys;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Surroundings;
 use super::failure::{Failure, short};
+use super::{Surroundings, working_directory};
 use crate::format::detect;
 use crate::keys::group::KeyGroup;
 use crate::keys::quantum::weak_links;
@@ -41,7 +41,7 @@ fn file_or_default(named: Option<PathBuf>, surroundings: &Surroundings) -> Resul
     if let Some(path) = named.or_else(|| surroundings.environment.var("DOTSOPS_FILE").map(PathBuf::from)) {
         return Ok(path);
     }
-    let here = std::env::current_dir()?;
+    let here = working_directory()?;
     let found = default_file(&here).ok_or_else(|| Failure::no_file(&here))?;
     // Shown as short as it was meant: relative where that is possible.
     Ok(found.strip_prefix(&here).map(PathBuf::from).unwrap_or(found))

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::selection::key_variable;
-use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::{Surroundings, absolute};
 use crate::config::{Config, CreationRule, Explanation, PassedOver, RuleKey};
 use crate::document::selection::SelectionOption;
 use crate::keys::{Kind, new_master_key, shown};
@@ -27,7 +27,7 @@ pub struct Arguments {
 
 /// Prints what is found, one fact a line.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
-    let file = std::path::absolute(&arguments.file)?;
+    let file = absolute(&arguments.file)?;
     let Some(config) = surroundings.config()? else {
         surroundings.output.line("rule: none, for there is no .sops.yaml here or above")?;
         surroundings.output.hint("`dotsops init` makes one");
