@@ -178,7 +178,19 @@ impl Failure {
 
     /// A file that could not be written.
     pub fn not_written(path: &Path, error: ReplaceError) -> Self {
-        Self { error: format!("nothing was written to {}", path.display()), ..error.into() }
+        let hint = match error {
+            ReplaceError::Io(ref source) if source.kind() == io::ErrorKind::NotFound => {
+                Some(format!("make its folder first: `mkdir -p {}`", shell_word(folder(path))))
+            }
+            ReplaceError::DirectoryNotWritable(_) => {
+                Some(format!("`ls -ld {}` says who may write there", shell_word(folder(path))))
+            }
+            ReplaceError::DanglingLink => Some(format!("`readlink {}` says where it leads", shell_word(path))),
+            ReplaceError::ReadOnly { .. } => Some(format!("`chmod u+w {}` first", shell_word(path))),
+            _ => None,
+        };
+        let failure = Self { error: format!("nothing was written to {}", path.display()), ..error.into() };
+        Self { hint: hint.or(failure.hint), ..failure }
     }
 
     fn file(error: &FileError) -> Self {
@@ -192,7 +204,11 @@ impl Failure {
                 ReadError::Io(_) => {
                     Self::of(ExitCode::World, error).hint(format!("`ls -l {}` says what it is", shell_word(path)))
                 }
-                _ => Self::of(ExitCode::World, error),
+                ReadError::NotFound => Self::of(ExitCode::World, error).hint(format!(
+                    "look at its name and folder: `ls -a {}`; `dotsops edit {}` makes a new file",
+                    shell_word(folder(path)),
+                    shell_word(path)
+                )),
             },
             FileError::Parse { path, source: ParseError::MergeConflict { .. } } => Self::of(ExitCode::Malformed, error)
                 .hint(format!("resolve it with git (`git checkout --ours {0}` or `--theirs {0}`)", path.display())),
@@ -260,7 +276,11 @@ impl From<InitError> for Failure {
             InitError::Io(error) => error.into(),
             InitError::Open(_) => Self::of(ExitCode::Locked, &error)
                 .hint("the rule in .sops.yaml does not name your key; the plaintext was left as it is"),
-            error => Self::of(ExitCode::World, &error),
+            InitError::Write { path, source } => {
+                let failure = Self::not_written(&path, source);
+                let hint = failure.hint.unwrap_or_default();
+                Self { hint: Some(format!("{hint}; then `dotsops init` goes on: what it made already stays")), ..failure }
+            }
         }
     }
 }
@@ -285,7 +305,18 @@ impl From<ReplaceError> for Failure {
             }
             _ => ExitCode::World,
         };
-        Self::new(code, "nothing was written").because(chain(&error))
+        let hint = match error {
+            ReplaceError::Changed | ReplaceError::Gone => "look at what is there now, then run it again",
+            ReplaceError::Exists => "choose another name, or move that file away",
+            ReplaceError::HardLinked { .. } => "its other names would go on leading to the old file: remove them first",
+            ReplaceError::ReadOnly { .. } => "`chmod u+w` it first",
+            ReplaceError::DanglingLink => "`readlink` says where it leads",
+            ReplaceError::NotRegular => "name a file, not a folder, pipe or device",
+            ReplaceError::CannotKeep { .. } => "write to a new file, and move it there yourself",
+            ReplaceError::MountPoint => "write to a file in another folder, and copy it",
+            _ => "make room, or write to a folder and a disk that you can write",
+        };
+        Self::new(code, "nothing was written").because(chain(&error)).hint(hint)
     }
 }
 
@@ -351,6 +382,11 @@ pub fn short(recipient: &str) -> String {
 /// A public key whole, so that it can be copied; SSH and post-quantum keys are too long for a line.
 fn short_only_ssh(recipient: &str) -> String {
     if recipient.starts_with("age1") && recipient.len() < 100 { recipient.to_owned() } else { short(recipient) }
+}
+
+/// The folder that a file is in.
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn listed(items: &[String]) -> String {

@@ -150,7 +150,7 @@ pub enum ReplaceError {
     #[error("replaced, but its directory could not be synced")]
     NotDurable(#[source] io::Error),
     /// The system's reason.
-    #[error("cannot be replaced")]
+    #[error("cannot be written")]
     Io(#[from] io::Error),
 }
 

@@ -263,8 +263,10 @@ pub fn reference(writer: &'static Writer) -> BTreeMap<&'static str, String> {
 
 /// The message of a failure: what failed, why, what to do, and no value.
 pub fn assert_message(ended: &Ended, when: &str) {
-    let mut lines = ended.stderr.lines();
-    assert!(lines.any(|line| line.starts_with("dotsops: error: ")), "no error is told {when}: {}", ended.stderr);
+    for part in ["error", "hint"] {
+        let begins = format!("dotsops: {part}: ");
+        assert!(ended.stderr.lines().any(|line| line.starts_with(&begins)), "no {part} is told {when}: {}", ended.stderr);
+    }
     for canary in [CANARY, SECOND_CANARY, PRIVATE_KEY] {
         assert!(!ended.stderr.contains(canary), "a value is told {when}");
     }

@@ -1,8 +1,9 @@
 //! Programs that did not start, and values that must not reach them.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
-use super::{ExitCode, Failure, chain};
+use super::{ExitCode, Failure, chain, shell_word};
 use crate::keys::keyring::Keyring;
 use crate::ops::exec::{ExecError, Reason};
 use crate::sys::process::{ExecError as ExecveError, ResolveError, TooLarge};
@@ -50,11 +51,15 @@ impl Failure {
             ResolveError::NotFound => {
                 let failure = Self::new(ExitCode::ExecNotFound, format!("there is no program `{name}`"));
                 match name.contains('/') {
-                    true => failure,
-                    false => failure.because("it is in no folder of your PATH; a PATH in the file does not count"),
+                    true => failure.hint("look at its path, which counts from the working directory"),
+                    false => failure
+                        .because("it is in no folder of your PATH; a PATH in the file does not count")
+                        .hint("install it, or give its path"),
                 }
             }
-            error => Self::new(ExitCode::ExecCannotRun, format!("cannot run `{name}`")).because(error),
+            error => Self::new(ExitCode::ExecCannotRun, format!("cannot run `{name}`"))
+                .because(error)
+                .hint(format!("`ls -l {}` says who may run it", shell_word(Path::new(&*name)))),
         }
     }
 
@@ -64,7 +69,11 @@ impl Failure {
             ExecveError::NotFound => ExitCode::ExecNotFound,
             _ => ExitCode::ExecCannotRun,
         };
-        Self::new(code, format!("cannot run `{}`", name.to_string_lossy())).because(chain(error))
+        let hint = match error {
+            ExecveError::NotFound => "the program that its first line names is not there: install that",
+            _ => "run it without dotsops to see whether it runs at all",
+        };
+        Self::new(code, format!("cannot run `{}`", name.to_string_lossy())).because(chain(error)).hint(hint)
     }
 
     /// The system cannot pass so much.
