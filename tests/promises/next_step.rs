@@ -47,3 +47,15 @@ fn whatever_is_not_there_the_next_step_is_said() {
         }
     }
 }
+
+#[test]
+fn a_plaintext_with_a_bad_line_is_corrected_in_an_editor_of_ones_own() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("plain.env", "A=1\n# a note\nB='open\n");
+    let ended = sandbox.run(&["exec", "-f", "plain.env", "--", "true"]);
+    assert_eq!(ended.code, 125, "{}", ended.stderr);
+    for text in ["plain.env, line 3", "correct line 3 in your editor", "--literal"] {
+        assert!(ended.stderr.contains(text), "`{text}` is not said: {}", ended.stderr);
+    }
+    assert!(!ended.stderr.contains("dotsops edit"), "{}", ended.stderr);
+}

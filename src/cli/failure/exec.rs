@@ -22,23 +22,28 @@ impl Failure {
             ExecError::NoSuchName { .. } => {
                 Self::of(ExitCode::Usage, error).hint("`dotsops keys` lists the names; in a pattern only `*` stands for others")
             }
-            ExecError::Refused { path, line, name, reason } => {
+            ExecError::Refused { path, line, name, reason, is_plaintext } => {
                 let shown = path.display();
                 let place = match name.is_empty() {
                     true => format!("{shown}, line {line}"),
                     false => format!("{shown}, line {line}: `{name}`"),
                 };
                 let failure = Self::new(ExitCode::Refused, format!("{place} cannot be passed on")).because(reason);
+                let correct = match is_plaintext {
+                    true => format!("correct line {line} in your editor"),
+                    false => format!("correct it with `dotsops edit {shown}`"),
+                };
                 match reason {
-                    Reason::Dropped(_) | Reason::NoValue | Reason::NotUtf8 => failure
-                        .hint(format!("correct it with `dotsops edit {shown}`, or pass values as they stand with --literal")),
+                    Reason::Dropped(_) | Reason::NoValue | Reason::NotUtf8 => {
+                        failure.hint(format!("{correct}, or pass values as they stand with --literal"))
+                    }
                     Reason::LoadsCode => failure.hint(format!("if that is meant: --allow {name}")),
                     Reason::RefersToClear(referred) => failure.hint(format!("if that is meant: --allow {referred}")),
                     Reason::LoadsCodeOpen | Reason::OpenDuplicate | Reason::SwallowsOpenLine | Reason::TakesInComment => failure
                         .hint(format!(
                             "look at who added it (`git log -p {shown}`), and take it out or encrypt it with `dotsops edit`"
                         )),
-                    _ => failure.hint(format!("correct it with `dotsops edit {shown}`")),
+                    _ => failure.hint(correct),
                 }
             }
         }

@@ -194,6 +194,8 @@ pub enum ExecError {
         name: String,
         /// Why not.
         reason: Reason,
+        /// Whether the file is not encrypted.
+        is_plaintext: bool,
     },
 }
 

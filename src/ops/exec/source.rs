@@ -286,7 +286,7 @@ impl<'a> Source<'a> {
         };
         let refusal = |reason| {
             let name = self.shown_as_passed(first, name, passed_as);
-            ExecError::Refused { path: self.path.to_owned(), line: first + 1, name, reason }
+            self.named_refusal(first, name, reason)
         };
         if !is_protected {
             return Err(refusal(Reason::LoadsCodeOpen));
@@ -371,7 +371,12 @@ impl<'a> Source<'a> {
     }
 
     fn refusal(&self, item: usize, name: &str, reason: Reason) -> ExecError {
-        ExecError::Refused { path: self.path.to_owned(), line: item + 1, name: self.shown(item, name), reason }
+        self.named_refusal(item, self.shown(item, name), reason)
+    }
+
+    fn named_refusal(&self, item: usize, name: String, reason: Reason) -> ExecError {
+        let is_plaintext = matches!(self.content, Content::Plaintext(_));
+        ExecError::Refused { path: self.path.to_owned(), line: item + 1, name, reason, is_plaintext }
     }
 }
 
