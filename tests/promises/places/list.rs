@@ -28,12 +28,7 @@ pub const PLACES: &[Place] = &[
         name: "a file without a name, then `.NAME.dotsops-…`, beside a file that is written",
         most: Access::Write,
         why: "the new file until it takes the old one's place; it has no name until it is whole",
-        holds: |_, path| {
-            path.file_name().is_some_and(|name| {
-                let name = name.to_string_lossy();
-                name == UNNAMED || name.starts_with('.') && name.contains(".dotsops-")
-            })
-        },
+        holds: |run, path| run.written().any(|file| is_new_file_beside(&file, path)),
     },
     Place {
         name: "the folder of a file that is written",
@@ -44,7 +39,7 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "`.sops.yaml` here or in a folder above; the file of `--config` or `SOPS_CONFIG`",
         most: Access::Write,
-        why: "the rules for new files; `init` makes it. A `.sops.yml` is looked for too, to say that it is not read",
+        why: "the rules for new files, which are also compared with who reads a file that exists and what is encrypted in it; `init` makes it. A `.sops.yml` is looked for too, to say that it is not read",
         holds: |run, path| {
             has_name(path, &[".sops.yaml", ".sops.yml"]) && run.is_here(path) || run.config.as_deref() == Some(path)
         },
@@ -95,7 +90,7 @@ pub const PLACES: &[Place] = &[
         name: "the folders of `PATH`, and the programs that are named",
         most: Access::Look,
         why: "to find an editor, a command, a plugin, git, or the program of `exec`",
-        holds: |run, path| path.parent().is_some_and(|folder| run.path.iter().any(|part| part == folder) || run.is_here(path)),
+        holds: |run, path| path.parent().is_some_and(|folder| run.path.iter().any(|part| part == folder)),
     },
     Place {
         name: "the folders above all of these",
@@ -190,10 +185,22 @@ impl Run {
         }
     }
 
+    /// Every file that the command may write: named, found, or made by `init` and `keygen`.
+    fn written(&self) -> impl Iterator<Item = PathBuf> {
+        let usual = ["secrets.env", ".sops.yaml", ".gitignore", ".gitattributes"].map(|name| self.here.join(name));
+        self.files.iter().chain([&self.keys]).cloned().chain(usual)
+    }
+
     /// Whether `path` lies in the working directory or in a folder above.
     fn is_here(&self, path: &Path) -> bool {
         path.parent().is_some_and(|folder| self.here.starts_with(folder))
     }
+}
+
+fn is_new_file_beside(file: &Path, path: &Path) -> bool {
+    let (Some(old), Some(new)) = (file.file_name(), path.file_name()) else { return false };
+    let new = new.to_string_lossy();
+    path.parent() == file.parent() && (new == UNNAMED || new.starts_with(&format!(".{}.dotsops-", old.to_string_lossy())))
 }
 
 fn has_name(path: &Path, names: &[&str]) -> bool {
