@@ -124,10 +124,14 @@ fn a_nonce_of_another_length_is_read_and_replaced() {
 /// What names a service is kept and never asked: this version opens files with age keys alone.
 #[test]
 fn a_vault_that_the_file_names_is_contacted_by_no_verb() {
-    let vault = "sops_hc_vault__list_0__map_created_at=2026-01-02T03:04:05Z\nsops_hc_vault__list_0__map_enc=vault:v1:AAAA\n\
-                 sops_hc_vault__list_0__map_engine_path=transit\nsops_hc_vault__list_0__map_key_name=k\n\
-                 sops_hc_vault__list_0__map_vault_address=http://127.0.0.1:1";
-    let beside = spoiled(|lines| lines.push(vault));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let vault = format!(
+        "sops_hc_vault__list_0__map_created_at=2026-01-02T03:04:05Z\nsops_hc_vault__list_0__map_enc=vault:v1:AAAA\n\
+         sops_hc_vault__list_0__map_engine_path=transit\nsops_hc_vault__list_0__map_key_name=k\n\
+         sops_hc_vault__list_0__map_vault_address=http://{}",
+        listener.local_addr().unwrap()
+    );
+    let beside = spoiled(|lines| lines.push(&vault));
     let alone = spoiled_file(&beside, |lines| {
         lines.remove("sops_age__list_0__map_enc=");
         lines.remove("sops_age__list_0__map_recipient=");
@@ -137,6 +141,9 @@ fn a_vault_that_the_file_names_is_contacted_by_no_verb() {
         row("a Vault beside our key", beside).group(Group::Wrapping, not_here),
         row("a Vault alone", alone).refused(4, &["HashiCorp Vault", "use sops for this one"]),
     ]);
+    listener.set_nonblocking(true).unwrap();
+    let nobody = listener.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "{nobody}");
 }
 
 #[test]

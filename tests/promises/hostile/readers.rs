@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use super::sealed::{PLAINTEXT, sealed, sealed_with, spoiled, spoiled_file};
 use super::table::{FILE, State, put, refuses};
 use crate::support::document::{encrypted, metadata};
-use crate::support::sandbox::{Ended, RECIPIENT, STRANGER, Sandbox};
+use crate::support::sandbox::{Ended, RECIPIENT, STRANGER, Sandbox, ended};
 
 /// A verb on a file, which is to go on (0) or to refuse (6), and to say all of the texts.
 type Case<'a> = (&'a [&'a str], i32, &'a [&'a str]);
@@ -105,16 +105,40 @@ fn a_plugin_that_the_file_names_is_not_run_to_read_it_and_must_have_a_plain_name
             lines.push(&format!("sops_age__list_1__map_recipient={name}"));
         })
     };
-    let traversal = bech32_like("age1../../../bin/true");
-    check(
-        &odd(&traversal),
-        &[
-            (&["decrypt", FILE], 0, &[]),
-            (&["exec", "-f", FILE, "--", "true"], 0, &[]),
-            (&["set", "-f", FILE, "API_KEY"], 0, &["no rule names"]),
-            (&["rotate", FILE], 6, &["no rule names"]),
-        ],
-    );
+    let plain = bech32::encode::<bech32::Bech32>(bech32::Hrp::parse("age1fake").unwrap(), &[7; 20]).unwrap();
+    let cases: [(&[&str], i32); 4] = [
+        (&["decrypt", FILE], 0),
+        (&["exec", "-f", FILE, "--", "true"], 0),
+        (&["set", "-f", FILE, "API_KEY"], 0),
+        (&["rotate", FILE], 6),
+    ];
+    for recipient in [bech32_like("age1../../../bin/planted"), plain.clone()] {
+        let sandbox = Sandbox::with_identity();
+        let trace = sandbox.root().join("trace");
+        let folder = sandbox.root().join("a/b");
+        // `age-plugin-` and either name, as a path from a folder of PATH, lead to these programs.
+        fs::create_dir_all(folder.join("age-plugin-..")).unwrap();
+        fs::create_dir(sandbox.root().join("a/bin")).unwrap();
+        for program in [folder.join("age-plugin-../../../bin/planted"), folder.join("age-plugin-fake")] {
+            fs::write(&program, format!("#!/bin/sh\n: > '{}'\n", trace.display())).unwrap();
+            fs::set_permissions(program, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+        let run = |arguments: &[&str]| {
+            put(&sandbox, odd(&recipient).as_bytes());
+            let input = fs::File::open(sandbox.write("value", "cnry-new\n")).unwrap();
+            ended(sandbox.dotsops(arguments).env("PATH", &path).stdin(input))
+        };
+        for (arguments, code) in cases {
+            let ended = run(arguments);
+            assert_eq!(ended.code, code, "{arguments:?}: {}", ended.stderr);
+            assert!(code == 0 || ended.stderr.contains("no rule names"), "{}", ended.stderr);
+            assert!(!trace.exists(), "{arguments:?} runs what {recipient} names");
+        }
+        // Who agrees to such a reader has a plugin of a plain name run.
+        run(&["rotate", "--yes", FILE]);
+        assert_eq!(trace.exists(), recipient == plain, "{recipient}");
+    }
 }
 
 /// What looks like a plugin's recipient under a name that is a path.
