@@ -2,10 +2,11 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::Signal;
 
 use super::hygiene::{Waiting, is_root};
@@ -16,22 +17,32 @@ use crate::support::sandbox::Sandbox;
 
 const PATTERN: &str = "/proc/sys/kernel/core_pattern";
 
+/// One for the whole machine, in a folder that only root can write. It holds the machine's own pattern while ours is installed, so
+/// that the next run restores what a killed one could not.
+const LOCK: &str = "/run/dotsops-core-pattern.lock";
+
 const VALUE: &str = "canary-31415926535897932384626433832795";
 
 /// The machine's handler of core dumps, ours for as long as this lives. It keeps what programs of one folder leave, and drops the rest.
 struct Handler {
     before: String,
     dumps: PathBuf,
-    /// Held, not read: the pattern is one for the whole machine.
-    _lock: fs::File,
+    lock: fs::File,
 }
 
 impl Handler {
     /// `None` where it cannot be had: that is said.
     fn install(sandbox: &Sandbox) -> Option<Self> {
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open("/tmp/dotsops-core-pattern.lock").unwrap();
+        let no_link = OFlags::NOFOLLOW.bits().try_into().unwrap();
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link);
+        let mut lock = options.open(LOCK).unwrap();
         flock(&lock, FlockOperation::LockExclusive).unwrap();
-        let before = fs::read_to_string(PATTERN).unwrap();
+        let mut before = String::new();
+        lock.read_to_string(&mut before).unwrap();
+        if before.is_empty() {
+            before = fs::read_to_string(PATTERN).unwrap();
+        }
         let dumps = sandbox.root().join("dumps");
         fs::create_dir(&dumps).unwrap();
         let script = sandbox.root().join("handler");
@@ -44,11 +55,11 @@ impl Handler {
         );
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-        if let Err(error) = fs::write(PATTERN, format!("|{} %p %E", script.display())) {
-            peers::say(&format!("skipped: {PATTERN} cannot be written here: {error}"));
-            return None;
-        }
-        Some(Self { before, dumps, _lock: lock })
+        lock.rewind().unwrap();
+        lock.write_all(before.as_bytes()).unwrap();
+        let installed = fs::write(PATTERN, format!("|{} %p %E", script.display()));
+        let handler = Self { before, dumps, lock };
+        peers::given(installed.is_ok(), &format!("{PATTERN} cannot be written here: {installed:?}")).then_some(handler)
     }
 
     /// The dump of `process`, if one was kept.
@@ -59,14 +70,18 @@ impl Handler {
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        fs::write(PATTERN, &self.before).unwrap();
+        // Where it could not be changed, it need not be restored.
+        if fs::read_to_string(PATTERN).unwrap() != self.before {
+            fs::write(PATTERN, &self.before).unwrap();
+        }
+        self.lock.set_len(0).unwrap();
     }
 }
 
 #[test]
 fn a_crash_with_values_in_memory_leaves_no_core_dump_anywhere() {
-    if !is_root() {
-        return peers::say("skipped: only root can install a handler of core dumps");
+    if !peers::given(is_root(), "only root can install a handler of core dumps") {
+        return;
     }
     let sandbox = Sandbox::with_identity();
     sandbox.encrypted("secrets.env", &format!("A={VALUE}\n"));
@@ -87,7 +102,7 @@ fn a_crash_with_values_in_memory_leaves_no_core_dump_anywhere() {
     prove(&handler, &sandbox, &shell);
     drop(handler);
     let found = leaks(&[sandbox.root()], &[VALUE], std::time::SystemTime::UNIX_EPOCH);
-    // The editor's text stays until the next sweep: in a folder of its own, named by its session.
+    // The editor's text stays until the next edit removes it: in a folder of its own, named by its session.
     let elsewhere: Vec<_> = found.iter().filter(|place| !place.contains("/runtime/dotsops/s-")).collect();
     assert!(elsewhere.is_empty(), "{elsewhere:?}");
 }

@@ -18,8 +18,8 @@ const SECOND: &str = "canary-27182818284590452353602874713526";
 #[test]
 fn when_a_verb_ends_no_value_and_no_identity_is_left_in_memory() {
     let Some(strace) = strace() else { return };
-    if !is_root() {
-        return peers::say("skipped: only root can look into a process that is not dumpable");
+    if !peers::given(is_root(), "only root can look into a process that is not dumpable") {
+        return;
     }
     let sandbox = Sandbox::with_identity();
     furnish(&sandbox);
@@ -60,8 +60,8 @@ fn is_looked_at(line: &[&str]) -> bool {
 
 #[test]
 fn while_it_waits_each_value_is_in_memory_as_often_as_it_is_needed() {
-    if !is_root() {
-        return peers::say("skipped: only root can look into a process that is not dumpable");
+    if !peers::given(is_root(), "only root can look into a process that is not dumpable") {
+        return;
     }
     let sandbox = Sandbox::with_identity();
     sandbox.encrypted("secrets.env", &format!("A={FIRST}\nB={SECOND}\n"));

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use tempfile::TempDir;
 
 use super::leaks::leaks;
-use super::peers::say;
+use super::peers::given;
 use super::sandbox::{Ended, Sandbox, ended};
 
 /// What only the plaintext holds. Every shape of it differs from the others.
@@ -77,8 +77,7 @@ impl Editing {
     /// `command` among mounts of its own, which the shell's `mounts` makes; without the right to, that is said.
     pub fn among_mounts(&self, mounts: &str, command: &Command) -> Option<Command> {
         let may = ended(Command::new("unshare").args(["-rm", "true"]).stdin(Stdio::null()));
-        if may.code != 0 {
-            say("skipped: no mounts without privileges here");
+        if !given(may.code == 0, "no mounts without privileges here") {
             return None;
         }
         let mut among = self.sandbox.program(Path::new("unshare"));

@@ -15,6 +15,18 @@ pub fn peer(name: &str, found: Option<PathBuf>) -> Option<PathBuf> {
     found
 }
 
+/// Whether what a test needs of the machine `is_given`; otherwise says on stderr why its test is skipped.
+///
+/// # Panics
+/// If it is not given and `DOTSOPS_REQUIRE_PEERS=1` is set.
+pub fn given(is_given: bool, why_not: &str) -> bool {
+    if !is_given {
+        assert!(!are_required(), "{why_not}, and DOTSOPS_REQUIRE_PEERS=1 is set");
+        say(&format!("skipped: {why_not}"));
+    }
+    is_given
+}
+
 /// Writes a line on stderr, also where the test passes: the test harness hides what `eprintln!` writes.
 #[allow(clippy::explicit_write)]
 pub fn say(line: &str) {
