@@ -15,8 +15,6 @@ mod prompt;
 mod usage;
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
