@@ -68,14 +68,14 @@ pub fn encode(scalar: &Scalar) -> Result<(ValueType, Encoded<'_>), ScalarError> 
 /// # Errors
 /// The variant of [`ScalarError`] named after the type.
 pub fn decode(kind: ValueType, bytes: SecretBytes) -> Result<Decoded, ScalarError> {
-    let text = std::str::from_utf8(bytes.expose());
+    let text = || std::str::from_utf8(bytes.expose()).ok();
     Ok(Decoded::Scalar(match kind {
         ValueType::Comment => return Ok(Decoded::Comment(bytes)),
         ValueType::Str | ValueType::Bytes => Scalar::Text(bytes),
-        ValueType::Int => Scalar::Int(text.ok().and_then(|text| text.parse().ok()).ok_or(ScalarError::Int)?),
-        ValueType::Float => Scalar::Float(text.ok().and_then(|text| text.parse().ok()).ok_or(ScalarError::Float)?),
+        ValueType::Int => Scalar::Int(text().and_then(|text| text.parse().ok()).ok_or(ScalarError::Int)?),
+        ValueType::Float => Scalar::Float(text().and_then(|text| text.parse().ok()).ok_or(ScalarError::Float)?),
         ValueType::Bool => Scalar::Bool(truth(bytes.expose()).ok_or(ScalarError::Bool)?),
-        ValueType::Time => Scalar::Time(text.ok().and_then(normal_time).ok_or(ScalarError::Time)?),
+        ValueType::Time => Scalar::Time(text().and_then(normal_time).ok_or(ScalarError::Time)?),
     }))
 }
 

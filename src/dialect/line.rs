@@ -5,6 +5,8 @@
 
 use std::ops::RangeInclusive;
 
+use memchr::memchr;
+
 use super::names::{RESERVED_PREFIX, is_surely_a_name, shown};
 use super::quote::in_double_quotes;
 use super::refusal::{Note, NoteKind, Reason, Refusal};
@@ -67,7 +69,7 @@ fn stored_definition(
     line.push(before_name);
     line.push(quoted_name);
     line.push("=");
-    if text[value.range.clone()].contains('\n') {
+    if memchr(b'\n', &text.as_bytes()[value.range.clone()]).is_some() {
         if value.quote == Quote::Single {
             note(NoteKind::SingleQuotesBecameDouble { others_may_expand: value.raw.contains(['$', '`']) });
         }
@@ -130,7 +132,7 @@ pub(super) fn name_refusal(statement: &Statement<'_>, definition: &Definition<'_
 
 /// The refusal for a NUL anywhere in a statement.
 pub(super) fn nul_in(text: &str, statement: &Statement<'_>) -> Option<Refusal> {
-    let at = statement.range.start + text[statement.range.clone()].find('\0')?;
+    let at = statement.range.start + memchr(0, &text.as_bytes()[statement.range.clone()])?;
     let line = statement.lines.start() + text[statement.range.start..at].matches('\n').count();
     Some(Refusal { lines: line..=line, column: Some(column_of(text, at)), name: None, reason: Reason::Nul })
 }

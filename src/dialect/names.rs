@@ -27,31 +27,40 @@ pub(super) fn shown(name: &str) -> Option<String> {
 ///
 /// `previous` is the text as it was stored before; what it had already (an odd name, a name twice) is let through.
 pub fn check_names(text: &str, previous: &str) -> Vec<Refusal> {
-    let mut known: HashMap<&str, usize> = HashMap::new();
+    let mut names: HashMap<&str, Seen> = HashMap::new();
     for statement in Scanner::new(previous) {
         if let Some(definition) = statement.definition() {
-            *known.entry(definition.name).or_default() += 1;
+            names.entry(definition.name).or_default().before += 1;
         }
     }
-    let mut seen: HashMap<&str, (usize, usize)> = HashMap::new();
     let mut refusals = Vec::new();
     for statement in Scanner::new(text) {
         // A line without `=` is refused for that, and may be a piece of a key or a password, which no message shows.
         let Some(definition) = statement.definition().filter(|definition| definition.value.is_some()) else { continue };
         let line = *statement.lines.start();
         let name = shown(definition.name);
-        let known_times = known.get(definition.name).copied().unwrap_or(0);
-        let (times, first_line) = seen.entry(definition.name).or_insert((0, line));
-        *times += 1;
-        if name.is_none() && known_times == 0 {
+        let Seen { before, now, first_line } = names.entry(definition.name).or_default();
+        *now += 1;
+        if *now == 1 {
+            *first_line = line;
+        }
+        if name.is_none() && *before == 0 {
             refusals.push(Refusal { lines: statement.lines.clone(), column: None, name: None, reason: Reason::NotPortable });
         }
-        if *times > known_times.max(1) {
+        if *now > (*before).max(1) {
             let reason = Reason::Duplicate { first_line: *first_line };
             refusals.push(Refusal { lines: statement.lines.clone(), column: None, name, reason });
         }
     }
     refusals
+}
+
+/// How often a name is defined, and where first.
+#[derive(Default)]
+struct Seen {
+    before: usize,
+    now: usize,
+    first_line: usize,
 }
 
 /// Whether a name without `=` may be shown: such a line can also be a piece of an unquoted key or password.
