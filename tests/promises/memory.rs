@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::hygiene::{Waiting, is_root};
 use super::verbs::{FILES, VALUE, furnish, rows, verbs};
-use crate::support::memory::{Region, Stop, memory, memory_at_end, places};
+use crate::support::memory::{Region, Stop, memory, memory_at_end, memory_of_waiting, places};
 use crate::support::peers;
 use crate::support::pty::Pty;
 use crate::support::sandbox::{IDENTITY, RECIPIENT, STRANGER, Sandbox};
@@ -86,7 +86,7 @@ fn while_it_waits_each_value_is_in_memory_as_often_as_it_is_needed() {
         command.env("XDG_RUNTIME_DIR", sandbox.root().join("runtime")).env("SOPS_AGE_KEY_CMD", &prints);
         let mut terminal = Pty::run(&mut command);
         terminal.wait_for(shown);
-        let regions = memory(terminal.pid()).unwrap();
+        let regions = memory_of_waiting(terminal.pid());
         terminal.hang_up();
         regions
     };

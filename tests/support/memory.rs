@@ -35,6 +35,18 @@ pub fn memory(process: u32) -> Option<Vec<Region>> {
     (!regions.is_empty()).then_some(regions)
 }
 
+/// The memory of a process that waits; what it let go of while it was looked at is looked at again.
+pub fn memory_of_waiting(process: u32) -> Vec<Region> {
+    let tries = (0..100).find_map(|_| {
+        let regions = memory(process);
+        if regions.is_none() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        regions
+    });
+    tries.unwrap_or_else(|| panic!("{process} has ended"))
+}
+
 /// The names of the regions that hold `what`, one for each time that it is there.
 pub fn places(regions: &[Region], what: &[u8]) -> Vec<String> {
     let finder =
