@@ -86,6 +86,8 @@ mod armed {
         SessionMake "session-make" true,
         /// The session is made, and empty.
         SessionMade "session-made" true,
+        /// What the session is for is about to be written into it.
+        MetaWrite "meta-write" true,
         /// Half of the text is written into the session.
         TextHalf "text-half" true,
         /// The text is written, and the editor about to be started.

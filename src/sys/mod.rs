@@ -18,6 +18,7 @@ pub mod fault;
 pub mod file_lock;
 pub mod hardening;
 pub mod hidden;
+pub mod left_session;
 pub mod piped;
 pub mod private_file;
 pub mod process;

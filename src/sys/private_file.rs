@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,24 +19,26 @@ use super::scratch::Scratch;
 use super::wipe::{wipe_contents, wipe_entry};
 use crate::secret::SecretBytes;
 
-const LOCK: &CStr = c"owner.lock";
-const META: &CStr = c"meta";
-const TEMPORARY: &str = "tmp";
+pub(super) const LOCK: &CStr = c"owner.lock";
+pub(super) const META: &CStr = c"meta";
+pub(super) const BASE: &CStr = c"base";
+pub(super) const TEMPORARY: &str = "tmp";
 
-/// The directory of one running edit: `owner.lock`, `meta`, `tmp/`, and the text.
+/// The directory of one running edit: `owner.lock`, `meta`, `base`, `tmp/`, and the text.
 ///
 /// Its lock is held for as long as it lives, so a session whose lock is free was left behind by a process that is gone.
 pub struct Session {
     /// The directory the session lies in.
-    scratch: OwnedFd,
-    directory: OwnedFd,
-    name: String,
-    path: PathBuf,
-    text: CString,
-    uid: u32,
+    pub(super) scratch: OwnedFd,
+    pub(super) directory: OwnedFd,
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) text: CString,
+    pub(super) uid: u32,
     /// Held, not read: closing it frees the lock.
-    _lock: OwnedFd,
-    over: bool,
+    pub(super) _lock: OwnedFd,
+    /// Whether dropping it leaves it as it is.
+    pub(super) over: bool,
 }
 
 impl Session {
@@ -46,17 +48,25 @@ impl Session {
     /// The system's; nothing is left behind then.
     pub fn create(scratch: &Scratch, file_name: &str) -> io::Result<Self> {
         fault_point!(SessionMake);
-        let name = format!("s-{}", random_hexadecimal::<16>()?);
-        let text = CString::new(file_name)?;
-        if file_name.is_empty() || file_name.contains('/') || [".", "..", TEMPORARY, "meta", "owner.lock"].contains(&file_name) {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        }
+        let text = text_name(file_name)?;
         let parent = OwnedFd::from(scratch.directory.try_clone()?);
-        let (directory, lock) = make_session(&parent, &name).inspect_err(|_| {
-            let _ = wipe_entry(parent.as_fd(), &c_name(&name));
-        })?;
-        let path = scratch.path.join(&name);
-        Ok(Self { scratch: parent, directory, name, path, text, uid: scratch.uid, _lock: lock, over: false })
+        let mut attempts = 0;
+        loop {
+            let name = format!("s-{}", random_hexadecimal::<16>()?);
+            let made = make_session(&parent, &name).inspect_err(|_| {
+                let _ = wipe_entry(parent.as_fd(), &c_name(&name));
+            });
+            attempts += 1;
+            match made {
+                // A process that looks for what others left took it for that, before it was locked.
+                Err(error) if attempts < 16 && [io::ErrorKind::NotFound, io::ErrorKind::WouldBlock].contains(&error.kind()) => {}
+                made => {
+                    let (directory, lock) = made?;
+                    let path = scratch.path.join(&name);
+                    return Ok(Self { scratch: parent, directory, name, path, text, uid: scratch.uid, _lock: lock, over: false });
+                }
+            }
+        }
     }
 
     /// Where the session is.
@@ -98,22 +108,35 @@ impl Session {
     /// [`ReadBackError`]; nothing is read then, through no link and from no pipe.
     pub fn read_text(&self, limit: u64) -> Result<SecretBytes, ReadBackError> {
         fault_point!(TextRead);
+        self.read(&self.text, limit).map(|(text, _)| text)
+    }
+
+    /// Reads the file `name`, at most `limit` bytes, and tells when it was changed, in seconds since 1970.
+    pub(super) fn read(&self, name: &CStr, limit: u64) -> Result<(SecretBytes, i64), ReadBackError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let file = File::from(openat(&self.directory, &self.text, flags, Mode::empty()).map_err(refused)?);
+        let file = File::from(openat(&self.directory, name, flags, Mode::empty()).map_err(refused)?);
         let metadata = file.metadata()?;
         if metadata.uid() != self.uid {
             return Err(ReadBackError::NotMine { owner: metadata.uid() });
         }
-        Ok(read_whole(&file, &metadata, limit)?)
+        Ok((read_whole(&file, &metadata, limit)?, metadata.mtime()))
     }
 
-    /// Writes `meta`, which tells a later process what this session was for. It holds no secrets.
+    /// Writes `meta`, which tells a later process what this session is for, and `base`, what it began with; neither holds a secret.
+    /// Without space for `base` there is none.
     ///
     /// # Errors
     /// The system's.
-    pub fn write_meta(&self, meta: &[u8]) -> io::Result<()> {
-        wipe_entry(self.directory.as_fd(), META)?;
-        self.write_new(META, meta)
+    pub fn write_meta(&self, meta: &[u8], base: &[u8]) -> io::Result<()> {
+        fault_point!(MetaWrite);
+        let write = |name, bytes| {
+            File::from(create_private(&self.directory, name)?).write_all(bytes).inspect_err(|_| {
+                let _ = wipe_entry(self.directory.as_fd(), name);
+            })
+        };
+        write(META, meta)?;
+        let _ = write(BASE, base);
+        Ok(())
     }
 
     /// Overwrites and removes the session with all that is in it. A second call does nothing.
@@ -215,12 +238,22 @@ impl From<ReadError> for ReadBackError {
     }
 }
 
+/// `name` as the name of a text, if it leads nowhere else and nothing of ours has it.
+pub(super) fn text_name(name: &str) -> io::Result<CString> {
+    let text = CString::new(name)?;
+    let is_ours = [LOCK, META, BASE].contains(&text.as_c_str());
+    match name.is_empty() || name.contains('/') || is_ours || [".", "..", TEMPORARY].contains(&name) {
+        true => Err(io::ErrorKind::InvalidInput.into()),
+        false => Ok(text),
+    }
+}
+
 fn make_session(parent: &OwnedFd, name: &str) -> io::Result<(OwnedFd, OwnedFd)> {
     mkdirat(parent, name, Mode::RWXU)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = openat(parent, name, flags, Mode::empty())?;
     let lock = create_private(&directory, LOCK)?;
-    // Whoever takes this lock first owns the session. If that is a process that looks for those left behind, this one fails.
+    // Whoever takes this lock first owns the session, be it a process that looks for those left behind.
     flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
     mkdirat(&directory, TEMPORARY, Mode::RWXU)?;
     Ok((directory, lock))
@@ -275,13 +308,14 @@ mod tests {
         let (folder, scratch) = scratch();
         let session = Session::create(&scratch, "prod.env").unwrap();
         session.write_text(&SecretBytes::copy_of(b"A=1\n")).unwrap();
-        session.write_meta(b"one").unwrap();
-        session.write_meta(b"two").unwrap();
+        session.write_meta(b"meta", b"base").unwrap();
         assert_eq!(mode(session.path()), 0o700);
         assert_eq!(mode(&session.temporary_directory()), 0o700);
         assert_eq!(mode(&session.text_path()), 0o600);
         assert_eq!(mode(&session.path().join("meta")), 0o600);
-        assert_eq!(fs::read(session.path().join("meta")).unwrap(), b"two");
+        assert_eq!(mode(&session.path().join("base")), 0o600);
+        assert_eq!(fs::read(session.path().join("meta")).unwrap(), b"meta");
+        assert_eq!(fs::read(session.path().join("base")).unwrap(), b"base");
         assert_eq!(session.path().file_name().unwrap().len(), 2 + 32);
         assert_eq!(session.read_text(LARGEST_FILE).ok().unwrap().expose(), b"A=1\n");
         drop(session);
@@ -366,7 +400,7 @@ mod tests {
     #[test]
     fn a_file_name_that_leads_elsewhere_is_refused() {
         let (folder, scratch) = scratch();
-        for name in ["", ".", "..", "a/b", "../a", "meta", "owner.lock", "tmp", "a\0b"] {
+        for name in ["", ".", "..", "a/b", "../a", "meta", "base", "owner.lock", "tmp", "a\0b"] {
             assert!(Session::create(&scratch, name).is_err(), "{name:?}");
         }
         assert!(fs::read_dir(folder.path()).unwrap().next().is_none());

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
 use rustix::io::Errno;
 
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// The candidates for a scratch directory that depend on the user; the system's own are known here.
 pub struct ScratchCandidates {
     /// The one the user chose (`DOTSOPS_EDIT_DIR`).
@@ -57,10 +59,39 @@ impl Scratch {
 /// # Errors
 /// [`ScratchError`] with all candidates and why each was refused.
 pub fn find_scratch(candidates: &ScratchCandidates, disk: Option<&Path>) -> Result<Scratch, ScratchError> {
-    find_among(candidates, disk, Path::new("/dev/shm"))
+    find_among(candidates, disk, Path::new(SHARED_MEMORY))
+}
+
+/// Every candidate that is there, in memory or on the given `disk`, and mine alone; none is made.
+pub fn existing_scratches(candidates: &ScratchCandidates, disk: &Path) -> Vec<Scratch> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let uid = candidates.uid;
+    let mut found: Vec<Scratch> = Vec::new();
+    for Place { path, .. } in places(candidates, Some(disk), Path::new(SHARED_MEMORY)) {
+        let Ok(directory) = open(&path, flags, Mode::empty()).map(File::from) else { continue };
+        let is_known = found.iter().any(|known| known.path == path);
+        if path.is_absolute() && !is_known && check_private(&directory, uid).is_ok() {
+            let in_memory = is_in_memory(&directory).unwrap_or(false);
+            found.push(Scratch { directory, path, uid, in_memory, skipped: Vec::new() });
+        }
+    }
+    found
 }
 
 fn find_among(candidates: &ScratchCandidates, disk: Option<&Path>, shared_memory: &Path) -> Result<Scratch, ScratchError> {
+    let uid = candidates.uid;
+    let mut skipped = Vec::new();
+    for place in places(candidates, disk, shared_memory) {
+        match place.qualify(uid) {
+            Ok((directory, in_memory)) => return Ok(Scratch { directory, path: place.path, uid, in_memory, skipped }),
+            Err(unfit) => skipped.push((place.path, unfit)),
+        }
+    }
+    Err(ScratchError { tried: skipped })
+}
+
+/// All candidates, the best first.
+fn places(candidates: &ScratchCandidates, disk: Option<&Path>, shared_memory: &Path) -> Vec<Place> {
     let uid = candidates.uid;
     let mine = format!("dotsops-{uid}");
     let mut places = Vec::new();
@@ -79,14 +110,7 @@ fn find_among(candidates: &ScratchCandidates, disk: Option<&Path>, shared_memory
     if let Some(parent) = disk {
         places.push(Place { path: parent.join(&mine), make_in: Some((parent.to_path_buf(), Owned::ByAnyone)), disk: true });
     }
-    let mut skipped = Vec::new();
-    for place in places {
-        match place.qualify(uid) {
-            Ok((directory, in_memory)) => return Ok(Scratch { directory, path: place.path, uid, in_memory, skipped }),
-            Err(unfit) => skipped.push((place.path, unfit)),
-        }
-    }
-    Err(ScratchError { tried: skipped })
+    places
 }
 
 /// No place for plaintext was found.
@@ -340,6 +364,23 @@ mod tests {
         let scratch = find_among(&candidates(None, None), Some(disk.path()), missing).unwrap();
         assert!(!scratch.in_memory);
         assert!(scratch.path().starts_with(disk.path()));
+    }
+
+    #[test]
+    fn what_is_there_is_found_without_making_anything() {
+        let (chosen, runtime, disk) = (memory(), memory(), disk());
+        let found = |chosen: &Path| {
+            let found = existing_scratches(&candidates(Some(chosen), Some(runtime.path())), disk.path());
+            let paths = found.into_iter().map(|scratch| scratch.path).filter(|path| !path.starts_with(SHARED_MEMORY));
+            paths.chain(fs::read_dir(runtime.path()).unwrap().map(|entry| entry.unwrap().path())).collect::<Vec<_>>()
+        };
+        assert!(found(chosen.path()).is_empty());
+        let mine = disk.path().join(format!("dotsops-{}", rustix::process::geteuid().as_raw()));
+        fs::create_dir(&mine).unwrap();
+        fs::set_permissions(&mine, PermissionsExt::from_mode(0o755)).unwrap();
+        assert!(found(chosen.path()).is_empty());
+        fs::set_permissions(&mine, PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(found(chosen.path()), [mine]);
     }
 
     #[test]

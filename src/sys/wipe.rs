@@ -54,7 +54,8 @@ fn empty_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     wipe_contents(directory.as_fd(), None)
 }
 
-fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
+/// The names of everything in `directory`.
+pub(super) fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let entry = entry?;

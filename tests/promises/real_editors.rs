@@ -195,7 +195,7 @@ fn vim_saves_and_leaves_nothing(editor: &RealEditor) {
     pty.wait_for("swap is []");
     let mut files = editor.session_files();
     files.retain(|name| !is_folder_of_sockets(editor, name));
-    assert_eq!(files, ["owner.lock", "secrets.env", "tmp"]);
+    assert_eq!(files, ["base", "meta", "owner.lock", "secrets.env", "tmp"]);
     editor.assert_no_copies();
     let text = editor.editing.sessions().pop().unwrap().join("secrets.env");
     let inode = || std::os::unix::fs::MetadataExt::ino(&text.metadata().unwrap());

@@ -7,6 +7,7 @@ use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::departures;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::{self, Durability, Original};
 use crate::ops::exec::policy::glob_matches;
@@ -41,6 +42,7 @@ impl ChangeOptions {
     pub(super) fn open(self, surroundings: &Surroundings) -> Result<Opened<'_>, Failure> {
         let path = file_or_default(self.file, surroundings)?;
         let state = surroundings.environment.state_folder().ok_or_else(Failure::no_home)?;
+        left_behind::look(surroundings);
         let lock = FileLock::acquire(&state, &path).map_err(|error| Failure::lock(&path, &error))?;
         let keyring = surroundings.environment.keyring();
         let original = change::open(&path, &keyring).map_err(|error| Failure::change(&path, error, UNCHANGED, &keyring))?;

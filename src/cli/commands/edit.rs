@@ -8,6 +8,7 @@ use crate::cli::Surroundings;
 use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::{Failure, chain};
+use crate::cli::left_behind;
 use crate::cli::output::Output;
 use crate::ops::edit::check::{Changes, Mistakes};
 use crate::ops::edit::dialog::{Choice, Consent, Dialog, Fact};
@@ -19,7 +20,7 @@ use crate::ops::new_file;
 use crate::sys::atomic_write::ReadOnly;
 use crate::sys::file_lock::FileLock;
 use crate::sys::process;
-use crate::sys::scratch::{Scratch, ScratchCandidates, find_scratch};
+use crate::sys::scratch::{Scratch, find_scratch};
 use crate::sys::signals::{DeathSignals, die_by};
 use crate::sys::terminal::ask_line;
 
@@ -99,6 +100,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         keyring: &keyring,
         editor: &editor,
         scratch: &scratch,
+        swept: &left_behind::places(surroundings),
         state: &state,
         now: &|| surroundings.now(),
         key_variables: &environment.key_variables(),
@@ -151,13 +153,11 @@ fn summary(changes: &Changes) -> String {
 /// Where the plaintext may lie.
 fn scratch(allow_disk: bool, surroundings: &Surroundings) -> Result<Scratch, Failure> {
     let environment = &surroundings.environment;
-    let chosen = environment.var("DOTSOPS_EDIT_DIR").map(PathBuf::from);
-    let runtime = environment.var("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let disk = allow_disk.then(|| surroundings.environment.temporary_folder());
-    let scratch = find_scratch(&ScratchCandidates::of_current_user(chosen.clone(), runtime), disk.as_deref())
-        .map_err(|error| Failure::no_scratch(&error))?;
+    let candidates = left_behind::candidates(surroundings);
+    let disk = allow_disk.then(|| environment.temporary_folder());
+    let scratch = find_scratch(&candidates, disk.as_deref()).map_err(|error| Failure::no_scratch(&error))?;
     // Somebody who chose a place should not believe that it was used.
-    for (path, unfit) in scratch.skipped.iter().filter(|(path, _)| Some(path) == chosen.as_ref()) {
+    for (path, unfit) in scratch.skipped.iter().filter(|(path, _)| Some(path) == candidates.chosen.as_ref()) {
         surroundings.output.warning(format_args!("DOTSOPS_EDIT_DIR ({}) is not used: {unfit}", path.display()));
     }
     Ok(scratch)
@@ -265,6 +265,7 @@ impl Dialog for Terminal<'_> {
             Fact::EditorKeeps(editor, what) => output.warning(format_args!("{editor}: {what}")),
             Fact::BehindLink(path) => output.note(format_args!("the link leads to {}, which is edited", path.display())),
             Fact::Opened(metadata) => departures::of_changing(self.path, metadata, self.surroundings),
+            Fact::Found(found) => left_behind::tell(found, output),
             Fact::ClearComments(count) => output.warning(super::clear_comments(count)),
             Fact::DraftOnOtherBase => output.warning(
                 "the file changed since the draft was kept: you see it as it is now, below it your own lines as `#!dotsops mine …`; \

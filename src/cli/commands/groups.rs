@@ -9,6 +9,7 @@ use crate::cli::consent::{Answer, ask};
 use crate::cli::departures::consent_to_unnamed;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::cli::people::People;
 use crate::keys::group::{KeyGroup, is_for, needed};
 use crate::keys::keyring::Keyring;
@@ -168,6 +169,9 @@ fn run_delete(arguments: Delete, surroundings: &Surroundings) -> Result<ExitCode
 
 fn open(change: &Change, keyring: &Keyring, surroundings: &Surroundings) -> Result<Unlocked, Failure> {
     let path = file_or_default(change.file.clone(), surroundings)?;
+    if change.in_place {
+        left_behind::look(surroundings);
+    }
     let file = EncryptedFile::of(file::read(&path, None)?)?;
     let unlocked = file.unlock(keyring).map_err(|error| Failure::cannot_open(&path, &error, keyring))?;
     warn_of_oddities(&unlocked, surroundings);

@@ -7,6 +7,7 @@ use crate::cli::Surroundings;
 use crate::cli::departures::consent_to_unnamed;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::{self, Durability};
 use crate::ops::departures;
@@ -68,6 +69,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let state = surroundings.environment.state_folder().ok_or_else(Failure::no_home)?;
     let keyring = surroundings.environment.keyring();
 
+    left_behind::look(surroundings);
     let mut prepared = Vec::new();
     for path in files {
         let lock = FileLock::acquire(&state, &path).map_err(|error| Failure::lock(&path, &error))?;

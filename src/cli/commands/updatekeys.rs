@@ -7,6 +7,7 @@ use crate::cli::consent::{Answer, ask};
 use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::cli::people::People;
 use crate::config::{Config, Search};
 use crate::format::{Syntax, detect};
@@ -75,6 +76,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         true => run.tracked(&here)?,
         false => arguments.files.iter().map(|path| file::read(path, None).map_err(Failure::from)).collect(),
     };
+    left_behind::look(surroundings);
     let mut pending = Vec::new();
     let mut up_to_date = 0;
     for file in files {

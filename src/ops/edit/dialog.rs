@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::check::Mistakes;
 use super::error::DraftFailure;
+use super::sweep::Found;
 use crate::dialect::refusal::Note;
 use crate::document::metadata::Metadata;
 use crate::ops::exec::policy::Effect;
@@ -60,6 +61,8 @@ pub enum Fact<'a> {
     BehindLink(&'a Path),
     /// The file that is edited says this about its own encryption.
     Opened(&'a Metadata),
+    /// What an edit that was killed has left.
+    Found(&'a Found),
     /// Comments that anybody could have added.
     ClearComments(usize),
     /// The file changed since the draft was made, and both are shown.

@@ -17,7 +17,6 @@ use chacha20poly1305::aead::AeadInPlace;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
-use zeroize::Zeroizing;
 
 use crate::secret::{DataKey, SecretBytes};
 
@@ -37,27 +36,27 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Seals `text` under a key derived from `data_key`.
+    /// Seals `text`; whoever has the data key that `key` was derived from can open it.
     ///
     /// # Errors
     /// [`DraftError::Randomness`] if the system has none to give.
-    pub fn seal(&self, text: &SecretBytes, data_key: &DataKey) -> Result<Vec<u8>, DraftError> {
-        let mut random = [0u8; 16 + 24];
-        getrandom::fill(&mut random)?;
-        let (salt, nonce) = random.split_at(16);
+    pub fn seal(&self, text: &SecretBytes, key: &DraftKey) -> Result<Vec<u8>, DraftError> {
+        let mut nonce = [0u8; 24];
+        getrandom::fill(&mut nonce)?;
         let mut sealed = Vec::with_capacity(self.base.len() + text.len() + 512);
         sealed.extend_from_slice(MAGIC);
         sealed.push(self.new_file.into());
         sealed.extend_from_slice(&self.time.to_be_bytes());
-        sealed.extend_from_slice(salt);
+        sealed.extend_from_slice(&key.salt);
         push_field(&mut sealed, self.path.as_os_str().as_bytes());
         sealed.extend_from_slice(&Sha256::digest(&self.base));
         push_field(&mut sealed, &self.base);
         let mut ciphertext = SecretBytes::copy_of(text.expose());
-        let tag = cipher(data_key, salt)
-            .encrypt_in_place_detached(XNonce::from_slice(nonce), &sealed, ciphertext.expose_mut())
+        let tag = key
+            .cipher()
+            .encrypt_in_place_detached(XNonce::from_slice(&nonce), &sealed, ciphertext.expose_mut())
             .map_err(|_| DraftError::NotAuthentic)?;
-        sealed.extend_from_slice(nonce);
+        sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(ciphertext.expose());
         sealed.extend_from_slice(&tag);
         Ok(sealed)
@@ -68,7 +67,7 @@ impl Draft {
     /// # Errors
     /// [`DraftError::Malformed`] if `bytes` are no draft of this version.
     pub fn read(bytes: &[u8]) -> Result<SealedDraft<'_>, DraftError> {
-        let mut reader = Reader { bytes, at: 0 };
+        let mut reader = Reader::of(bytes);
         if reader.take(MAGIC.len())? != MAGIC {
             return Err(DraftError::Malformed);
         }
@@ -101,10 +100,18 @@ impl SealedDraft<'_> {
     /// # Errors
     /// [`DraftError::NotAuthentic`] if the key is another file's or a single bit of the draft was changed.
     pub fn open(&self, data_key: &DataKey) -> Result<SecretBytes, DraftError> {
+        self.open_with(&DraftKey::with_salt(self.salt, data_key))
+    }
+
+    /// Opens the text with the key it was sealed under.
+    ///
+    /// # Errors
+    /// [`DraftError::NotAuthentic`] if that is another one, or a single bit of the draft was changed.
+    pub fn open_with(&self, key: &DraftKey) -> Result<SecretBytes, DraftError> {
         let (nonce, sealed) = self.body.split_at(24);
         let (ciphertext, tag) = sealed.split_at(sealed.len() - TAG_LENGTH);
         let mut text = SecretBytes::copy_of(ciphertext);
-        cipher(data_key, &self.salt)
+        key.cipher()
             .decrypt_in_place_detached(XNonce::from_slice(nonce), self.aad, text.expose_mut(), Tag::from_slice(tag))
             .map_err(|_| DraftError::NotAuthentic)?;
         Ok(text)
@@ -116,36 +123,65 @@ pub fn file_name(file_id: &str) -> PathBuf {
     Path::new("drafts").join(file_id)
 }
 
-fn cipher(data_key: &DataKey, salt: &[u8]) -> XChaCha20Poly1305 {
-    let mut key = Zeroizing::new([0u8; 32]);
-    // 32 bytes are far below HKDF's limit of 255 blocks, the only way for this to fail.
-    let _ = Hkdf::<Sha256>::new(Some(salt), data_key.expose()).expand(b"dotsops/draft/v1", &mut *key);
-    XChaCha20Poly1305::new((&*key).into())
+/// What the drafts of one edit are sealed under, derived from the data key; each draft has a nonce of its own. It opens nothing else,
+/// and the data key cannot be told from it.
+pub struct DraftKey {
+    salt: [u8; 16],
+    key: SecretBytes,
 }
 
-fn push_field(out: &mut Vec<u8>, field: &[u8]) {
+impl DraftKey {
+    /// A key for the drafts of an edit of the file that `data_key` opens.
+    ///
+    /// # Errors
+    /// [`DraftError::Randomness`] if the system has none to give.
+    pub fn derive(data_key: &DataKey) -> Result<Self, DraftError> {
+        let mut salt = [0u8; 16];
+        getrandom::fill(&mut salt)?;
+        Ok(Self::with_salt(salt, data_key))
+    }
+
+    fn with_salt(salt: [u8; 16], data_key: &DataKey) -> Self {
+        let mut key = SecretBytes::from_vec(vec![0; 32]);
+        // 32 bytes are far below HKDF's limit of 255 blocks, the only way for this to fail.
+        let _ = Hkdf::<Sha256>::new(Some(&salt), data_key.expose()).expand(b"dotsops/draft/v1", key.expose_mut());
+        Self { salt, key }
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(self.key.expose().into())
+    }
+}
+
+/// Adds a field as [`Reader::field`] reads it.
+pub(super) fn push_field(out: &mut Vec<u8>, field: &[u8]) {
     out.extend_from_slice(&(field.len() as u32).to_be_bytes());
     out.extend_from_slice(field);
 }
 
-struct Reader<'a> {
+/// Reads the fields of a draft, or of what is laid out like one.
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], DraftError> {
+    pub(super) fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], DraftError> {
         let end = self.at.checked_add(length).ok_or(DraftError::Malformed)?;
         let taken = self.bytes.get(self.at..end).ok_or(DraftError::Malformed)?;
         self.at = end;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DraftError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DraftError> {
         self.take(N)?.try_into().map_err(|_| DraftError::Malformed)
     }
 
-    fn field(&mut self) -> Result<&'a [u8], DraftError> {
+    pub(super) fn field(&mut self) -> Result<&'a [u8], DraftError> {
         let length = u32::from_be_bytes(self.array()?) as usize;
         self.take(length)
     }
@@ -173,7 +209,7 @@ mod tests {
     fn sealed() -> (Vec<u8>, DataKey) {
         let draft = Draft { path: "/w/secrets.env".into(), base: b"A=ENC[]\n".to_vec(), new_file: false, time: 1_800_000_000 };
         let key = DataKey::from_slice(&[3; 32]).unwrap();
-        (draft.seal(&SecretBytes::copy_of(b"A=canary\n"), &key).unwrap(), key)
+        (draft.seal(&SecretBytes::copy_of(b"A=canary\n"), &DraftKey::derive(&key).unwrap()).unwrap(), key)
     }
 
     #[test]

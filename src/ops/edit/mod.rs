@@ -11,4 +11,6 @@ pub mod drafts;
 pub mod editors;
 pub mod error;
 mod hidden_lines;
+mod meta;
 pub mod session;
+pub mod sweep;

@@ -4,11 +4,11 @@
 //! read the result back; replace the file if it is still the one that was opened. Its one invariant: from the moment the user saved,
 //! the text is in the session, in a sealed draft or in the file, whatever fails.
 //!
-//! To come, and where: a guard process after the session is made, the sweep of sessions left behind under the lock, and the merge
+//! To come, and where: a guard process after the session is made, and the merge
 //! where [`ChangeError::Overtaken`](crate::ops::change::ChangeError::Overtaken) is returned.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use time::UtcDateTime;
@@ -16,10 +16,12 @@ use time::UtcDateTime;
 use super::base::Base;
 use super::check::{self, Changes, Checked};
 use super::dialog::{Choice, Consent, Dialog, Fact};
-use super::draft::Draft;
+use super::draft::{Draft, DraftError, DraftKey};
 use super::drafts::DraftPlace;
 use super::editors::Editor;
 use super::error::{DraftFailure, EditError};
+use super::meta::Meta;
+use super::sweep::sweep;
 use crate::dialect;
 use crate::document::metadata::Metadata;
 use crate::keys::keyring::Keyring;
@@ -48,6 +50,8 @@ pub struct Edit<'a> {
     pub signals: &'a DeathSignals,
     /// Where plaintext may lie.
     pub scratch: &'a Scratch,
+    /// Where it may lie that killed edits left.
+    pub swept: &'a [Scratch],
     /// Where drafts and locks are kept.
     pub state: &'a Path,
     /// The clock: an edit may last for hours.
@@ -85,6 +89,9 @@ pub enum Outcome {
 pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditError> {
     let _lock = FileLock::acquire(request.state, request.path)?;
     let drafts = DraftPlace::of(request.state, request.path)?;
+    for orphan in sweep(request.swept, Some(request.path), &mut |found| dialog.tell(Fact::Found(found))) {
+        dialog.tell(Fact::Found(&orphan.keep(request.keyring, &drafts, request.time())));
+    }
     let (base, start) = match (drafts.read()?, request.resume) {
         (Some(sealed), true) => Base::of_draft(request, &sealed, dialog)?,
         (None, true) => return Err(EditError::NoDraft),
@@ -103,7 +110,20 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
     if base.original.document.clear_comments > 0 {
         dialog.tell(Fact::ClearComments(base.original.document.clear_comments));
     }
-    Running { request, dialog, base, shown: start, drafts, warned: false }.run()
+    let draft_key = DraftKey::derive(base.original.document.data_key())?;
+    Running { request, dialog, base, shown: start, drafts, draft_key, warned: false }.run()
+}
+
+impl Edit<'_> {
+    /// The file's absolute path.
+    fn absolute_path(&self) -> PathBuf {
+        std::path::absolute(self.path).unwrap_or_else(|_| self.path.to_owned())
+    }
+
+    /// Now, in seconds since 1970.
+    fn time(&self) -> u64 {
+        (self.now)().unix_timestamp().try_into().unwrap_or_default()
+    }
 }
 
 /// An edit that has begun.
@@ -114,6 +134,7 @@ struct Running<'a> {
     /// The text the editor is given.
     shown: SecretBytes,
     drafts: DraftPlace,
+    draft_key: DraftKey,
     /// What the editor may keep was said.
     warned: bool,
 }
@@ -129,8 +150,14 @@ enum Edited {
 impl Running<'_> {
     fn run(mut self) -> Result<Outcome, EditError> {
         let name = self.request.path.file_name().unwrap_or(OsStr::new("secrets.env")).to_string_lossy();
-        let mut session = Session::create(self.request.scratch, &session_file_name(&name, "env"))?;
-        let edited = self.edit_until_accepted(&mut session);
+        let text_name = session_file_name(&name, "env");
+        let original = &self.base.original;
+        let base = original.bytes.expose();
+        let path = self.request.absolute_path();
+        let meta = Meta::new(&path, &text_name, (base, original.is_new), self.shown.expose(), self.request.time());
+        let meta = meta.map_err(DraftError::from)?.to_bytes();
+        let mut session = Session::create(self.request.scratch, &text_name)?;
+        let edited = self.edit_until_accepted(&mut session, &meta);
         // Whatever came of it, here the plaintext ends, before anything is encrypted or said; but for a session that was left.
         fault_point!(kill SessionWipe);
         if session.wipe().is_err() {
@@ -150,8 +177,9 @@ impl Running<'_> {
         }
     }
 
-    fn edit_until_accepted(&mut self, session: &mut Session) -> Result<Edited, EditError> {
+    fn edit_until_accepted(&mut self, session: &mut Session, meta: &[u8]) -> Result<Edited, EditError> {
         fault_point!(SessionMade);
+        session.write_meta(meta, self.base.original.bytes.expose())?;
         session.write_text(&self.shown)?;
         loop {
             self.check_signals()?;
@@ -248,12 +276,12 @@ impl Running<'_> {
 
     fn try_to_keep_draft(&self, text: &SecretBytes) -> Result<(), DraftFailure> {
         let draft = Draft {
-            path: std::path::absolute(self.request.path).unwrap_or_else(|_| self.request.path.to_owned()),
+            path: self.request.absolute_path(),
             base: self.base.original.bytes.expose().to_vec(),
             new_file: self.base.original.is_new,
-            time: (self.request.now)().unix_timestamp().try_into().unwrap_or_default(),
+            time: self.request.time(),
         };
-        let sealed = draft.seal(text, self.base.original.document.data_key())?;
+        let sealed = draft.seal(text, &self.draft_key)?;
         match self.drafts.keep(sealed) {
             // It is there; only a power cut in the next seconds could take it.
             Err(ReplaceError::NotDurable(_)) => Ok(()),

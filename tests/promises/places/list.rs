@@ -83,7 +83,7 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "`DOTSOPS_EDIT_DIR`, else `dotsops` in `XDG_RUNTIME_DIR`, else `/dev/shm/dotsops-UID`",
         most: Access::Write,
-        why: "the plaintext while `edit` runs, in memory and yours alone; a disk, the folder of `TMPDIR`, only with `--allow-disk-plaintext`",
+        why: "the plaintext while `edit` runs, in memory and yours alone; a disk, `dotsops-UID` in `TMPDIR`, only with `--allow-disk-plaintext`. Whatever changes a file looks into all of them for what a killed edit left",
         holds: |run, path| run.scratch.iter().any(|scratch| path.starts_with(scratch) || path.parent() == Some(scratch)),
     },
     Place {
@@ -163,6 +163,7 @@ impl Run {
     pub fn new(sandbox: &Sandbox, line: &[&str], variables: &[(&str, String)]) -> Self {
         let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
         let here = sandbox.work();
+        let mine = format!("dotsops-{}", rustix::process::geteuid().as_raw());
         let searched = variable("PATH").unwrap_or_else(|| std::env::var("PATH").unwrap());
         Self {
             line: line.iter().map(|word| (*word).to_owned()).collect(),
@@ -179,6 +180,7 @@ impl Run {
                 .iter()
                 .filter_map(|name| variable(name))
                 .map(PathBuf::from)
+                .chain([PathBuf::from("/dev/shm").join(&mine), sandbox.root().join("tmp").join(&mine)])
                 .collect(),
             path: std::env::split_paths(&searched).chain([here.clone()]).collect(),
             here,
