@@ -27,6 +27,7 @@ use failure::Failure;
 use output::Output;
 
 use crate::config::{Config, Search};
+use crate::ops::edit::guard;
 use crate::ops::init;
 use crate::secret::with_clean_stack;
 use crate::sys::{hardening, signals};
@@ -190,13 +191,27 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 /// Runs the command line `arguments`, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::process::ExitCode {
     hardening::harden();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments == [guard::NAME] {
+        return stand_guard().into();
+    }
     let environment = Environment::capture();
     hardening::install_panic_hook(environment.var("DOTSOPS_DEBUG_PANIC").is_some_and(|value| value == "1"));
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let verb = verb(&arguments).map(|verb| verb.to_owned());
     // A panic unwinds, so that destructors wipe; only then it becomes an exit code.
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| with_clean_stack(|| run_in(environment, arguments))));
     outcome.unwrap_or(ExitCode::Bug.of_verb(verb.as_deref())).into()
+}
+
+/// What the program does that an edit has started to clean up after itself. It has nobody to talk to, and reads no environment.
+fn stand_guard() -> ExitCode {
+    hardening::install_panic_hook(false);
+    let now = || time::UtcDateTime::now().unix_timestamp().try_into().unwrap_or_default();
+    match std::panic::catch_unwind(|| with_clean_stack(|| guard::stand(&now))) {
+        Ok(Ok(())) => ExitCode::Done,
+        Ok(Err(_)) => ExitCode::World,
+        Err(_) => ExitCode::Bug,
+    }
 }
 
 /// The verb, some of which have exit codes of their own. Of the options before it, `--config` takes a value.

@@ -40,6 +40,5 @@
 //!
 //! # What is not there yet
 //!
-//! A guard that wipes the plaintext if dotsops itself is killed with `SIGKILL` while the editor runs: the folder in memory then stays
-//! until the machine restarts. Remembered answers about names: the question comes each time. On macOS there is no file system in
-//! memory; the per-user temporary folder is used instead, and that code was never run.
+//! Remembered answers about names: the question comes each time. On macOS there is no file system in memory; the per-user temporary
+//! folder is used instead, and [the guard](crate::ops::edit::guard) of an edit that was killed ends no editor; that code was never run.

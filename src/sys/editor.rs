@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use signal_hook::consts::SIGTTOU;
 
+use super::companion::{Companion, PipeEnd};
 use super::fault::fault_point;
 use super::signals::{DeathSignals, Disposition};
 
@@ -28,6 +29,8 @@ pub struct Editor<'a> {
     pub set: &'a [(OsString, OsString)],
     /// Variables it must not see: those that hold keys.
     pub remove: &'a [OsString],
+    /// Who ends it if this process is killed.
+    pub companion: Option<&'a Companion>,
 }
 
 /// How an editor ended.
@@ -58,7 +61,7 @@ pub fn run_editor(editor: &Editor<'_>, signals: &DeathSignals) -> io::Result<Edi
     for name in editor.remove {
         command.env_remove(name);
     }
-    die_with_us(&mut command);
+    die_with_us(&mut command, editor.companion.map(Companion::pipe));
     // Starting it drops our signal handlers in the editor, so there it has the defaults, or ignores what we were told to ignore.
     fault_point!(EditorStart);
     let child = command.spawn()?;
@@ -117,21 +120,28 @@ fn hang_up(child: &mut Child, signals: &DeathSignals, patience: Duration) -> io:
 /// Has the system hang the child up if this process is killed.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
-fn die_with_us(command: &mut Command) {
+fn die_with_us(command: &mut Command, companion: Option<PipeEnd>) {
     use rustix::process::{getpid, getppid, set_parent_process_death_signal};
     let parent = getpid();
-    // SAFETY: between fork and exec the closure makes two system calls and nothing else: no allocation, no lock.
+    // SAFETY: between fork and exec the closure makes system calls and nothing else: no allocation, no lock.
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::HUP))?;
             // Had we died before that call, nothing would tell the child any more.
-            if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+            if getppid() != Some(parent) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            // Told before the program begins, so that no kill of ours can come between.
+            if let Some(companion) = companion {
+                companion.tell_own_number();
+            }
+            Ok(())
         });
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn die_with_us(_command: &mut Command) {}
+fn die_with_us(_command: &mut Command, _companion: Option<PipeEnd>) {}
 
 /// The terminal as it was before the editor changed it.
 struct SavedTerminal(Option<(File, Termios)>);
@@ -171,7 +181,7 @@ mod tests {
 
     fn edit(script: &str, signals: &DeathSignals) -> EditorEnd {
         let arguments = words(&["-c", script]);
-        let editor = Editor { program: Path::new("/bin/sh"), arguments: &arguments, set: &[], remove: &[] };
+        let editor = Editor { program: Path::new("/bin/sh"), arguments: &arguments, set: &[], remove: &[], companion: None };
         run_editor(&editor, signals).unwrap()
     }
 
@@ -182,7 +192,7 @@ mod tests {
             assert_eq!(edit("exit 0", &signals), EditorEnd::Code(0));
             assert_eq!(edit("exit 3", &signals), EditorEnd::Code(3));
             assert_eq!(edit("kill -9 $$", &signals), EditorEnd::Signal(SIGKILL));
-            let missing = Editor { program: Path::new("/none/editor"), arguments: &[], set: &[], remove: &[] };
+            let missing = Editor { program: Path::new("/none/editor"), arguments: &[], set: &[], remove: &[], companion: None };
             assert_eq!(run_editor(&missing, &signals).unwrap_err().kind(), io::ErrorKind::NotFound);
         });
     }
@@ -270,7 +280,8 @@ mod tests {
             assert!(arguments.len() > 3 + open.len());
             let set = [("TMPDIR".into(), "/session/tmp".into())];
             let remove = words(&["DOTSOPS_TEST_KEY"]);
-            let editor = Editor { program: Path::new("/bin/sh"), arguments: &arguments, set: &set, remove: &remove };
+            let editor =
+                Editor { program: Path::new("/bin/sh"), arguments: &arguments, set: &set, remove: &remove, companion: None };
             assert_eq!(run_editor(&editor, &signals).unwrap(), EditorEnd::Code(0));
             return;
         };

@@ -5,6 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ use super::fault::fault_point;
 /// file, and two processes would each hold a lock on "it". It is advisory; other programs are caught by comparing bytes.
 #[derive(Debug)]
 pub struct FileLock {
-    /// Held, not read: closing it frees the lock. Close-on-exec, or the editor would keep it after us.
-    _file: File,
+    /// Held: closing it, here and wherever it was handed to, frees the lock. Close-on-exec, or the editor would keep it after us.
+    file: File,
 }
 
 impl FileLock {
@@ -50,7 +51,12 @@ impl FileLock {
         file.set_len(0).map_err(unusable)?;
         file.write_all(Holder::this_process().to_line().as_bytes()).map_err(unusable)?;
         fault_point!(LockTaken);
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+
+    /// What holds it, for a process that is to hold it too.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -7,11 +7,11 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, openat, unlinkat};
 
-use super::private_file::{BASE, LOCK, META, ReadBackError, Session, TEMPORARY, text_name};
+use super::private_file::{BASE, LOCK, META, NEW, ReadBackError, Session, TEMPORARY, text_name};
 use super::scratch::Scratch;
 use super::wipe::names;
 use crate::secret::SecretBytes;
@@ -51,19 +51,26 @@ fn take_over(scratch: &Scratch, name: &CStr) -> io::Result<Option<LeftSession>> 
     let name = name.to_string_lossy().into_owned();
     let path = scratch.path.join(&name);
     let uid = scratch.uid;
-    Ok(Some(LeftSession(Session {
-        scratch: parent,
-        directory,
-        name,
-        path,
-        text: CString::default(),
-        uid,
-        _lock: lock,
-        over: true,
-    })))
+    Ok(Some(LeftSession(Session { scratch: parent, directory, name, path, text: CString::default(), uid, lock, over: true })))
 }
 
 impl LeftSession {
+    /// The session at `path`, handed over with what it holds, as the first three of `descriptors`, which are taken out: to whom its
+    /// process may leave it.
+    ///
+    /// # Errors
+    /// That there are no three, or that `path` has no name.
+    pub fn handed_over(descriptors: &mut Vec<OwnedFd>, path: PathBuf) -> io::Result<Self> {
+        let mut next = || match descriptors.is_empty() {
+            true => Err(io::Error::from(io::ErrorKind::InvalidData)),
+            false => Ok(descriptors.remove(0)),
+        };
+        let (scratch, directory, lock) = (next()?, next()?, next()?);
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidData)?.to_owned();
+        let uid = rustix::process::geteuid().as_raw();
+        Ok(Self(Session { scratch, directory, name, path, text: CString::default(), uid, lock, over: true }))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -84,7 +91,7 @@ impl LeftSession {
     /// # Errors
     /// [`ReadBackError`]; nothing is read then, through no link and from no pipe.
     pub fn text(&self, name: &str, limit: u64) -> Result<(SecretBytes, i64), ReadBackError> {
-        self.0.read(&*text_name(name)?, limit)
+        self.0.read(&text_name(name)?, limit)
     }
 
     /// Overwrites and removes it with all that is in it.
@@ -97,10 +104,10 @@ impl LeftSession {
     }
 
     /// Itself, unless nothing is in it but what is made before the text: then it is removed.
-    fn unless_bare(self) -> Option<Self> {
+    pub fn unless_bare(self) -> Option<Self> {
         let directory = self.0.directory.as_fd();
         let is_ours = |name: &CString| {
-            [LOCK, META, BASE].contains(&name.as_c_str())
+            [LOCK, META, BASE, NEW].contains(&name.as_c_str())
                 || name.to_bytes() == TEMPORARY.as_bytes() && self.is_empty_directory(name)
         };
         if !names(directory).is_ok_and(|names| names.iter().all(is_ours)) {

@@ -11,6 +11,7 @@ compile_error!(
 
 pub mod atomic_write;
 mod attributes;
+pub mod companion;
 pub mod editor;
 pub mod environment;
 #[doc(hidden)]

@@ -6,11 +6,11 @@
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fchmod, flock, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fchmod, flock, linkat, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
 use super::fault::{fault_point, write_through};
@@ -22,6 +22,8 @@ use crate::secret::SecretBytes;
 pub(super) const LOCK: &CStr = c"owner.lock";
 pub(super) const META: &CStr = c"meta";
 pub(super) const BASE: &CStr = c"base";
+/// The text until all of it is there: half of one would be taken for what somebody saved.
+pub(super) const NEW: &CStr = c"new";
 pub(super) const TEMPORARY: &str = "tmp";
 
 /// The directory of one running edit: `owner.lock`, `meta`, `base`, `tmp/`, and the text.
@@ -35,8 +37,8 @@ pub struct Session {
     pub(super) path: PathBuf,
     pub(super) text: CString,
     pub(super) uid: u32,
-    /// Held, not read: closing it frees the lock.
-    pub(super) _lock: OwnedFd,
+    /// Held: closing it, here and wherever it was handed to, frees the lock.
+    pub(super) lock: OwnedFd,
     /// Whether dropping it leaves it as it is.
     pub(super) over: bool,
 }
@@ -63,7 +65,7 @@ impl Session {
                 made => {
                     let (directory, lock) = made?;
                     let path = scratch.path.join(&name);
-                    return Ok(Self { scratch: parent, directory, name, path, text, uid: scratch.uid, _lock: lock, over: false });
+                    return Ok(Self { scratch: parent, directory, name, path, text, uid: scratch.uid, lock, over: false });
                 }
             }
         }
@@ -72,6 +74,11 @@ impl Session {
     /// Where the session is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What it holds: the directory it lies in, its own, and its lock.
+    pub fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
+        [self.scratch.as_fd(), self.directory.as_fd(), self.lock.as_fd()]
     }
 
     /// Where the text is: an absolute path for the editor. Never open it by this path again; the name may lead elsewhere by then.
@@ -90,7 +97,18 @@ impl Session {
     /// # Errors
     /// The system's, e.g. no space; no part of the text is left then.
     pub fn write_text(&self, text: &SecretBytes) -> io::Result<()> {
-        self.write_new(&self.text, text.expose())
+        let mut file = File::from(create_private(&self.directory, NEW)?);
+        let written = write_through!(TextHalf, &mut file, text.expose()).and_then(|()| {
+            // Only where nothing is, unlike a rename.
+            Ok(linkat(&self.directory, NEW, &self.directory, &self.text, AtFlags::empty())?)
+        });
+        match written {
+            Ok(()) => Ok(unlinkat(&self.directory, NEW, AtFlags::empty())?),
+            Err(error) => {
+                let _ = wipe_entry(self.directory.as_fd(), NEW);
+                Err(error)
+            }
+        }
     }
 
     /// Wipes what is there under the text's name, whatever it has become, and writes `text` anew.
@@ -165,13 +183,6 @@ impl Session {
         self.over = true;
         self.path.clone()
     }
-
-    fn write_new(&self, name: &CStr, bytes: &[u8]) -> io::Result<()> {
-        let mut file = File::from(create_private(&self.directory, name)?);
-        write_through!(TextHalf, &mut file, bytes).inspect_err(|_| {
-            let _ = wipe_entry(self.directory.as_fd(), name);
-        })
-    }
 }
 
 impl Drop for Session {
@@ -241,7 +252,7 @@ impl From<ReadError> for ReadBackError {
 /// `name` as the name of a text, if it leads nowhere else and nothing of ours has it.
 pub(super) fn text_name(name: &str) -> io::Result<CString> {
     let text = CString::new(name)?;
-    let is_ours = [LOCK, META, BASE].contains(&text.as_c_str());
+    let is_ours = [LOCK, META, BASE, NEW].contains(&text.as_c_str());
     match name.is_empty() || name.contains('/') || is_ours || [".", "..", TEMPORARY].contains(&name) {
         true => Err(io::ErrorKind::InvalidInput.into()),
         false => Ok(text),
@@ -400,7 +411,7 @@ mod tests {
     #[test]
     fn a_file_name_that_leads_elsewhere_is_refused() {
         let (folder, scratch) = scratch();
-        for name in ["", ".", "..", "a/b", "../a", "meta", "base", "owner.lock", "tmp", "a\0b"] {
+        for name in ["", ".", "..", "a/b", "../a", "meta", "base", "new", "owner.lock", "tmp", "a\0b"] {
             assert!(Session::create(&scratch, name).is_err(), "{name:?}");
         }
         assert!(fs::read_dir(folder.path()).unwrap().next().is_none());

@@ -12,10 +12,6 @@ use rustix::fs::{Mode, OFlags};
 use crate::support::sandbox::{Ended, ended};
 use crate::support::writing::{READERS, Stands, WRITERS, World, Writer, assert_message, assert_shared_folders_clean, reference};
 
-/// From which step to which one a kill leaves an edit's session, with its plaintext, in memory. Nothing else of an edit is ever
-/// in clear anywhere. A guard process that outlives the kill will make this `None`.
-const SESSION_SURVIVES_A_KILL: Option<(FaultPoint, FaultPoint)> = Some((FaultPoint::SessionMade, FaultPoint::SessionWipe));
-
 const SIGKILL: i32 = 128 + 9;
 
 /// A step as it was reached: the how-manieth time, and between which others.
@@ -23,8 +19,8 @@ const SIGKILL: i32 = 128 + 9;
 struct Step {
     point: FaultPoint,
     time: usize,
-    /// A kill here leaves a session.
-    in_session: bool,
+    /// The editor has saved by then.
+    saved: bool,
     /// It belongs to the writing of a draft.
     of_draft: bool,
 }
@@ -72,7 +68,7 @@ fn steps(writer: &'static Writer, files: Files) -> Vec<Step> {
     let step = |(at, point): (usize, &FaultPoint)| Step {
         point: *point,
         time: reached[..=at].iter().filter(|past| *past == point).count(),
-        in_session: SESSION_SURVIVES_A_KILL.is_some_and(|(from, to)| within(at, from, to)),
+        saved: position(FaultPoint::TextRead).is_some_and(|read| read <= at),
         of_draft: within(at, FaultPoint::TextTaken, FaultPoint::DraftKept),
     };
     reached.iter().enumerate().map(step).collect()
@@ -105,6 +101,7 @@ fn disturb(writer: &'static Writer, files: Files) {
             faults.extend(files.faults());
             let world = World::of(writer);
             let ended = run(&world, &faults);
+            world.editing.wait_for_guard();
             let again = logged(&world).iter().filter(|point| **point == step.point).count();
             assert!(again >= step.time, "the fault is not reached {when}");
             let stands = world.assert_whole(&reference, &when);
@@ -112,7 +109,9 @@ fn disturb(writer: &'static Writer, files: Files) {
             match kind {
                 "kill" => {
                     assert_eq!(ended.code, SIGKILL, "{when}: {}", ended.stderr);
-                    session = step.in_session;
+                    // A new file is one more way to keep what was saved.
+                    let is_kept = world.editing.has_draft() || stands.values().all(|stands| *stands == Stands::New);
+                    assert!(!step.saved || is_kept, "what was saved is lost {when}");
                 }
                 "short" => {
                     assert_eq!(ended.code, 0, "{when}: {}", ended.stderr);

@@ -3,6 +3,8 @@
 
 mod every_step;
 mod random_kills;
+mod rows;
+mod saves;
 
 #[path = "../support/mod.rs"]
 mod support;

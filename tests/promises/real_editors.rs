@@ -138,11 +138,11 @@ impl RealEditor {
         names
     }
 
-    /// The editor's own number: the child of dotsops.
+    /// The editor's own number: the last child of dotsops, whose first is the guard.
     fn pid_of_editor(&self, pty: &mut Pty) -> Pid {
         let children = format!("/proc/{0}/task/{0}/children", pty.pid());
         let child = std::fs::read_to_string(children).unwrap();
-        Pid::from_raw(child.split_whitespace().next().unwrap().parse().unwrap()).unwrap()
+        Pid::from_raw(child.split_whitespace().last().unwrap().parse().unwrap()).unwrap()
     }
 
     fn has_saved(&self) -> bool {

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use super::leaks::leaks;
 use super::peers::given;
+use super::pty::wait_until;
 use super::sandbox::{Ended, Sandbox, ended};
 
 /// What only the plaintext holds. Every shape of it differs from the others.
@@ -131,6 +134,24 @@ impl Editing {
         assert!(found.is_empty(), "plaintext is left: {found:#?}");
         let sessions: Vec<_> = self.sessions();
         assert!(sessions.is_empty(), "sessions are left: {sessions:?}");
+    }
+
+    /// The guards of the edit that runs as process `edit`.
+    pub fn guards(&self, edit: u32) -> Vec<Pid> {
+        let children = std::fs::read_to_string(format!("/proc/{edit}/task/{edit}/children")).unwrap();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        let is_guard = |pid: &i32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"dotsops-guard\0");
+        children.filter(is_guard).filter_map(Pid::from_raw).collect()
+    }
+
+    /// Waits until no process holds a file of this sandbox any more: a guard does until it has cleaned up.
+    pub fn wait_for_guard(&self) {
+        let locks = self.sandbox.home().join(".local/state/dotsops/locks");
+        let is_free = |lock: std::io::Result<std::fs::DirEntry>| {
+            let lock = std::fs::File::open(lock.unwrap().path()).unwrap();
+            flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+        };
+        wait_until("end of the guard", || std::fs::read_dir(&locks).into_iter().flatten().all(is_free));
     }
 
     /// The sessions that are there.

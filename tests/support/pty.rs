@@ -175,6 +175,12 @@ pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Whether the process with the number `pid` runs. One that nobody has waited for yet is dead all the same.
+pub fn is_alive(pid: &str) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    !state.is_empty() && !state.contains(") Z ")
+}
+
 fn set_size(terminal: impl std::os::fd::AsFd, columns: u16, rows: u16) {
     tcsetwinsize(terminal, Winsize { ws_col: columns, ws_row: rows, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
 }

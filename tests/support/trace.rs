@@ -88,6 +88,9 @@ impl Trace {
             for line in texts[&process].lines() {
                 if let Some(child) = child(line) {
                     ours.push(child);
+                } else if line.starts_with("execve(\"/proc/self/exe\"") {
+                    // The program itself, once more.
+                    events.extend(self.events_of(line));
                 } else if line.starts_with("execve(") && line.ends_with(" = 0") {
                     if std::mem::replace(&mut is_program, true) {
                         events.push(self.started(line));

@@ -18,6 +18,7 @@ use crate::ops::edit::error::{DraftFailure, EditError};
 use crate::ops::edit::session::{self, Edit, Outcome};
 use crate::ops::new_file;
 use crate::sys::atomic_write::ReadOnly;
+use crate::sys::companion::own_program;
 use crate::sys::file_lock::FileLock;
 use crate::sys::process;
 use crate::sys::scratch::{Scratch, find_scratch};
@@ -94,6 +95,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         Ok(metadata)
     };
     let signals = DeathSignals::catch()?;
+    let own_program = own_program().ok();
     let request = Edit {
         path: &path,
         signals: &signals,
@@ -107,6 +109,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         allow_plaintext: &arguments.allow_plaintext,
         allow_empty: arguments.allow_empty,
         read_only: if arguments.force { ReadOnly::Replace } else { ReadOnly::Refuse },
+        guard: own_program.as_deref(),
         resume: arguments.resume,
         new_metadata: &new_metadata,
     };

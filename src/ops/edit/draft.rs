@@ -10,6 +10,7 @@
 //! nonce 24  ciphertext with tag
 //! ```
 
+use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -141,6 +142,21 @@ impl DraftKey {
         Ok(Self::with_salt(salt, data_key))
     }
 
+    /// The key, and the salt it was derived with, as they were told to another process.
+    pub(super) fn new(salt: [u8; 16], key: SecretBytes) -> Option<Self> {
+        (key.len() == 32).then_some(Self { salt, key })
+    }
+
+    /// The salt, which stands in every draft.
+    pub(super) fn salt(&self) -> &[u8] {
+        &self.salt
+    }
+
+    /// The key, to be told to the guard.
+    pub(super) fn expose(&self) -> &[u8] {
+        self.key.expose()
+    }
+
     fn with_salt(salt: [u8; 16], data_key: &DataKey) -> Self {
         let mut key = SecretBytes::from_vec(vec![0; 32]);
         // 32 bytes are far below HKDF's limit of 255 blocks, the only way for this to fail.
@@ -154,9 +170,10 @@ impl DraftKey {
 }
 
 /// Adds a field as [`Reader::field`] reads it.
-pub(super) fn push_field(out: &mut Vec<u8>, field: &[u8]) {
-    out.extend_from_slice(&(field.len() as u32).to_be_bytes());
-    out.extend_from_slice(field);
+pub(super) fn push_field(out: &mut impl Write, field: &[u8]) {
+    // Memory takes everything.
+    let _ = out.write_all(&(field.len() as u32).to_be_bytes());
+    let _ = out.write_all(field);
 }
 
 /// Reads the fields of a draft, or of what is laid out like one.

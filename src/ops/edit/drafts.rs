@@ -25,6 +25,16 @@ impl DraftPlace {
         Ok(Self { path: state.join(draft::file_name(&file_id(target)?)) })
     }
 
+    /// The place `path`, as [`Self::path`] told it.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The sealed draft, if one is kept.
     ///
     /// # Errors

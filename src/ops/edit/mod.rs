@@ -10,6 +10,7 @@ pub mod draft;
 pub mod drafts;
 pub mod editors;
 pub mod error;
+pub mod guard;
 mod hidden_lines;
 mod meta;
 pub mod session;

@@ -4,8 +4,7 @@
 //! read the result back; replace the file if it is still the one that was opened. Its one invariant: from the moment the user saved,
 //! the text is in the session, in a sealed draft or in the file, whatever fails.
 //!
-//! To come, and where: a guard process after the session is made, and the merge
-//! where [`ChangeError::Overtaken`](crate::ops::change::ChangeError::Overtaken) is returned.
+//! To come, and where: the merge where [`ChangeError::Overtaken`](crate::ops::change::ChangeError::Overtaken) is returned.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -20,6 +19,7 @@ use super::draft::{Draft, DraftError, DraftKey};
 use super::drafts::DraftPlace;
 use super::editors::Editor;
 use super::error::{DraftFailure, EditError};
+use super::guard;
 use super::meta::Meta;
 use super::sweep::sweep;
 use crate::dialect;
@@ -31,6 +31,7 @@ use crate::ops::file::MAX_FILE;
 use crate::ops::new_file::NewFileError;
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{ReadOnly, ReplaceError};
+use crate::sys::companion::Companion;
 use crate::sys::editor::{Editor as EditorProgram, EditorEnd, run_editor};
 use crate::sys::fault::fault_point;
 use crate::sys::file_lock::FileLock;
@@ -64,6 +65,8 @@ pub struct Edit<'a> {
     pub allow_empty: bool,
     /// What to do about a file whose mode forbids its owner to write it.
     pub read_only: ReadOnly,
+    /// This program, started again under the name [`guard::NAME`] to clean up if this process is killed; without it, the next edit does.
+    pub guard: Option<&'a Path>,
     /// Whether to go on from the kept draft.
     pub resume: bool,
     /// Makes the metadata of a file that is not there yet, from its absolute path.
@@ -87,7 +90,7 @@ pub enum Outcome {
 /// # Errors
 /// [`EditError`]. Whatever the user had saved is then in a draft, or left in the session that the error names.
 pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditError> {
-    let _lock = FileLock::acquire(request.state, request.path)?;
+    let lock = FileLock::acquire(request.state, request.path)?;
     let drafts = DraftPlace::of(request.state, request.path)?;
     for orphan in sweep(request.swept, Some(request.path), &mut |found| dialog.tell(Fact::Found(found))) {
         dialog.tell(Fact::Found(&orphan.keep(request.keyring, &drafts, request.time())));
@@ -111,7 +114,7 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
         dialog.tell(Fact::ClearComments(base.original.document.clear_comments));
     }
     let draft_key = DraftKey::derive(base.original.document.data_key())?;
-    Running { request, dialog, base, shown: start, drafts, draft_key, warned: false }.run()
+    Running { request, dialog, base, shown: start, drafts, draft_key, warned: false, lock, guard: None }.run()
 }
 
 impl Edit<'_> {
@@ -135,6 +138,9 @@ struct Running<'a> {
     shown: SecretBytes,
     drafts: DraftPlace,
     draft_key: DraftKey,
+    lock: FileLock,
+    /// Who cleans up if this process is killed, while there is a session.
+    guard: Option<Companion>,
     /// What the editor may keep was said.
     warned: bool,
 }
@@ -157,12 +163,15 @@ impl Running<'_> {
         let meta = Meta::new(&path, &text_name, (base, original.is_new), self.shown.expose(), self.request.time());
         let meta = meta.map_err(DraftError::from)?.to_bytes();
         let mut session = Session::create(self.request.scratch, &text_name)?;
+        self.guard =
+            self.request.guard.and_then(|program| guard::post(program, &session, &self.lock, &self.drafts, &self.draft_key).ok());
         let edited = self.edit_until_accepted(&mut session, &meta);
         // Whatever came of it, here the plaintext ends, before anything is encrypted or said; but for a session that was left.
         fault_point!(kill SessionWipe);
         if session.wipe().is_err() {
             self.dialog.tell(Fact::NotWiped(session.path()));
         }
+        self.guard = None;
         fault_point!(kill SessionWiped);
         match edited? {
             Edited::Accepted(checked) => self.save(checked),
@@ -231,6 +240,7 @@ impl Running<'_> {
             arguments: &arguments,
             set: temporary.as_slice(),
             remove: self.request.key_variables,
+            companion: self.guard.as_ref(),
         };
         let started = Instant::now();
         let mut end = run_editor(&program, self.request.signals);

@@ -57,7 +57,7 @@ pub fn sweep(places: &[Scratch], own: Option<&Path>, tell: &mut dyn FnMut(&Found
         match judge(session) {
             Judged::Unchanged(file) => tell(&Found::Unchanged { file }),
             Judged::Stuck => tell(&Found::Stuck { session: path }),
-            Judged::Changed(orphan) if own.is_some() && file_id(&orphan.meta.path).ok() == own => orphans.push(orphan),
+            Judged::Changed(orphan) if own.is_some() && file_id(&orphan.meta.path).ok() == own => orphans.push(*orphan),
             Judged::Changed(orphan) => tell(&Found::Changed { file: orphan.meta.path }),
         }
     }
@@ -65,21 +65,22 @@ pub fn sweep(places: &[Scratch], own: Option<&Path>, tell: &mut dyn FnMut(&Found
     orphans
 }
 
-enum Judged {
+pub(super) enum Judged {
     /// It is wiped.
     Unchanged(PathBuf),
-    Changed(Orphan),
+    Changed(Box<Orphan>),
     Stuck,
 }
 
-fn judge(session: LeftSession) -> Judged {
+/// Wipes an unchanged session, and reads the text of a changed one.
+pub(super) fn judge(session: LeftSession) -> Judged {
     let Some(meta) = Meta::read(&session.meta()) else { return Judged::Stuck };
     match session.text(&meta.text_name, MAX_FILE) {
         Ok((text, _)) if meta.began_with(text.expose()) => match session.wipe() {
             Ok(()) => Judged::Unchanged(meta.path),
             Err(_) => Judged::Stuck,
         },
-        Ok((text, saved)) => Judged::Changed(Orphan { session, meta, text, saved }),
+        Ok((text, saved)) => Judged::Changed(Box::new(Orphan { session, meta, text, saved })),
         Err(_) => Judged::Stuck,
     }
 }
@@ -96,8 +97,8 @@ impl Orphan {
 
     fn is_kept(&self, keyring: &Keyring, drafts: &DraftPlace, now: u64) -> Result<bool, EditError> {
         let Some(base) = self.base() else { return Ok(false) };
-        let kept_base = base.expose().to_vec();
-        let original = Original::open(&self.meta.path, base, self.meta.new_file, keyring)?;
+        let bytes = SecretBytes::copy_of(base.expose());
+        let original = Original::open(&self.meta.path, bytes, self.meta.new_file, keyring)?;
         let data_key = original.document.data_key();
         if let Some(sealed) = drafts.read()? {
             let older = Draft::read(&sealed)?;
@@ -109,12 +110,26 @@ impl Orphan {
                 return Ok(false);
             }
         }
-        let draft = Draft { path: self.meta.path.clone(), base: kept_base, new_file: self.meta.new_file, time: now };
-        let key = DraftKey::derive(data_key)?;
-        Ok(match drafts.keep(draft.seal(&self.text, &key)?) {
-            Ok(()) | Err(ReplaceError::NotDurable(_)) => true,
-            Err(_) => false,
-        })
+        self.seal(base, &DraftKey::derive(data_key)?, drafts, now)
+    }
+
+    /// The same in the place of the edit itself, which has the key of its drafts at hand.
+    pub(super) fn keep_with(self, key: &DraftKey, drafts: &DraftPlace, now: u64) -> Result<bool, EditError> {
+        let sealed = drafts.read()?.unwrap_or_default();
+        let is_there =
+            Draft::read(&sealed).and_then(|draft| draft.open_with(key)).is_ok_and(|kept| kept.ct_eq(self.text.expose()));
+        let is_kept = match (is_there, self.base()) {
+            (true, _) => true,
+            (false, Some(base)) => self.seal(base, key, drafts, now)?,
+            (false, None) => false,
+        };
+        Ok(is_kept && self.session.wipe().is_ok())
+    }
+
+    fn seal(&self, base: SecretBytes, key: &DraftKey, drafts: &DraftPlace, now: u64) -> Result<bool, EditError> {
+        let base = base.expose().to_vec();
+        let draft = Draft { path: self.meta.path.clone(), base, new_file: self.meta.new_file, time: now };
+        Ok(matches!(drafts.keep(draft.seal(&self.text, key)?), Ok(()) | Err(ReplaceError::NotDurable(_))))
     }
 
     /// What the edit began with: it lies in the session, unless there was no space for it; then the file may still be the same.

@@ -6,18 +6,12 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::editing::{CANARY, Editing};
-use crate::support::pty::{Pty, wait, wait_until};
+use crate::support::pty::{Pty, is_alive, wait, wait_until};
 use crate::support::sandbox::ended;
 
 /// Saves once, says so, and then is an open editor.
 const SAVES_AND_STAYS: &str =
     r#"printf 'NEW=canary+5f/3a"91e7\n' >> "$1"; echo $$ > "$NOTES/pid"; : > "$NOTES/ready"; exec sleep 600"#;
-
-fn is_alive(pid: &str) -> bool {
-    let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-    // A process that nobody has waited for yet is dead all the same.
-    !state.is_empty() && !state.contains(") Z ")
-}
 
 fn signalled(editing: &Editing, script: &str, signal: Signal) -> (i32, String) {
     let mut command = editing.command(script, &["secrets.env"]);

@@ -4,6 +4,7 @@
 
 mod draft;
 mod editor_ends;
+mod guard;
 mod left_behind;
 mod mistakes;
 mod new_file;

@@ -116,8 +116,8 @@ pub const PLACES: &[Place] = &[
     },
     Place {
         name: "`/proc/self/fd`, and the terminal that standard input leads to",
-        most: Access::Look,
-        why: "a new file gets its name from there; the terminal's name stands in the lock, for whoever finds the file in use",
+        most: Access::Read,
+        why: "a new file gets its name from there; the terminal's name stands in the lock, for whoever finds the file in use; a guard closes what it does not need",
         holds: |_, path| path.starts_with("/proc/self/fd") || path.starts_with("/dev/pts"),
     },
     Place {
@@ -127,10 +127,11 @@ pub const PLACES: &[Place] = &[
         holds: |_, path| path == Path::new("/dev/null"),
     },
     Place {
-        name: "`/proc/self/maps`, `/proc/self/task`",
+        name: "`/proc/self/maps`, `/proc/self/task`, `/proc/self/exe`",
         most: Access::Read,
-        why: "Rust's runtime learns where the stack ends; we learn that there is one thread before the environment is changed",
-        holds: |_, path| ["/proc/self/maps", "/proc/self/task"].iter().any(|name| path == Path::new(name)),
+        why: "Rust's runtime learns where the stack ends; we learn that there is one thread before the environment is changed; \
+              `edit` starts the program once more, as its guard",
+        holds: |_, path| ["/proc/self/maps", "/proc/self/task", "/proc/self/exe"].iter().any(|name| path == Path::new(name)),
     },
     Place {
         name: "`/etc/ld.so.cache`, `/etc/ld.so.preload`, and the system's C libraries",
