@@ -83,8 +83,9 @@ fn end_one(end: End, after: usize, pause: Duration, when: &str) -> (bool, bool, 
         let pid = Pid::from_child(&child);
         if end == End::KilledWithItsGuard {
             // The guard first, or it would be at work by then.
-            for process in editing.guards(child.id()) {
-                kill_process(process, Signal::KILL).unwrap();
+            for guard in editing.guards(child.id()) {
+                kill_process(guard, Signal::KILL).unwrap();
+                wait_until("end of the guard", || !is_alive(&guard.as_raw_nonzero().to_string()));
             }
         }
         let signal = match end {

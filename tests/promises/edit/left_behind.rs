@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::editing::{CANARY, Editing};
-use crate::support::pty::{wait, wait_until};
+use crate::support::pty::{is_alive, wait, wait_until};
 use crate::support::sandbox::{Ended, ended};
 
 /// An editor that saves once and stays open; `name` is what it notes.
@@ -34,6 +34,9 @@ fn kill_all(mut edit: Child) {
     }
     edit.kill().unwrap();
     edit.wait().unwrap();
+    // A process holds its locks until it is dead, which is later than the kill.
+    let is_dead = |process: &Pid| !is_alive(&process.as_raw_nonzero().to_string());
+    wait_until("end of all", || children.iter().all(is_dead));
 }
 
 fn killed(editing: &Editing, name: &str, script: &str, arguments: &[&str]) {
