@@ -143,7 +143,7 @@ fn assert_told(step: Step, kind: &str, ended: &Ended, world: &World, when: &str)
         (FaultPoint::Renamed | FaultPoint::DraftDrop, 0) => {
             assert!(ended.stderr.contains("dotsops: warning: "), "nothing is said {when}: {}", ended.stderr);
         }
-        (_, 7) => {
+        (_, code) if code == world.failure() => {
             assert_message(ended, when);
             assert!(ended.stderr.contains(reason), "the reason is missing {when}: {}", ended.stderr);
             let sessions = world.editing.sessions();
@@ -154,7 +154,7 @@ fn assert_told(step: Step, kind: &str, ended: &Ended, world: &World, when: &str)
         }
         (_, code) => panic!("exit code {code} {when}: {}", ended.stderr),
     }
-    may_be_left && ended.code == 7
+    may_be_left && ended.code == world.failure()
 }
 
 /// The writers whose first word is `verb`.

@@ -141,6 +141,11 @@ impl World {
         world
     }
 
+    /// The code of a failure of the system.
+    pub fn failure(&self) -> i32 {
+        self.writer.failure(7)
+    }
+
     fn bytes(&self, target: &str) -> Option<Vec<u8>> {
         fs::read(self.editing.sandbox.path(target)).ok()
     }
