@@ -59,7 +59,12 @@ impl Handler {
         lock.write_all(before.as_bytes()).unwrap();
         let installed = fs::write(PATTERN, format!("|{} %p %E", script.display()));
         let handler = Self { before, dumps, lock };
-        peers::given(installed.is_ok(), &format!("{PATTERN} cannot be written here: {installed:?}")).then_some(handler)
+        // Not even root of a container may; nothing can be installed for that, so it is no missing peer.
+        if let Err(error) = installed {
+            peers::say(&format!("skipped: {PATTERN} cannot be written here: {error}"));
+            return None;
+        }
+        Some(handler)
     }
 
     /// The dump of `process`, if one was kept.
