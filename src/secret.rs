@@ -262,7 +262,7 @@ impl Drop for DataKey {
     }
 }
 
-/// Does `work`, and then overwrites the stack that it used, as far as [`STACK`] bytes below the caller.
+/// Does `work`, and then overwrites the stack that it used, as far as 64 KiB below the caller.
 ///
 /// What moves through registers is spilled there: halves of keys, pieces of texts. Nothing else wipes that.
 pub fn with_clean_stack<T>(work: impl FnOnce() -> T) -> T {

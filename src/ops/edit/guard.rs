@@ -45,7 +45,7 @@ pub(super) fn post(
 /// Stands guard: what the program does when it is started under the name [`NAME`]. `now` tells the time in seconds since 1970.
 ///
 /// # Errors
-/// The system's, if this process was not started by [`post`].
+/// The system's, if this process was not started by an edit.
 pub fn stand(now: &dyn Fn() -> u64) -> io::Result<()> {
     let mut duty = Duty::take_over()?;
     let order = Order::read(&duty.message).ok_or(io::ErrorKind::InvalidData)?;
