@@ -15,8 +15,8 @@ use crate::document::metadata::Metadata;
 use crate::document::selection::Selection;
 use crate::document::{DecryptedDocument, EncryptError, EncryptedDocument, OpenError, encrypt_new, leaves_in_clear};
 use crate::format::{EmitError, Format};
-use crate::keys::WrapError;
 use crate::keys::keyring::Keyring;
+use crate::keys::{WrapError, shown};
 use crate::ops::change::ChangeError;
 use crate::ops::edit::check::CONFLICT;
 use crate::ops::encrypt::{self, EncryptError as SealError};
@@ -80,7 +80,11 @@ impl Documents {
                 Some(data_key) => document.open_with(data_key).map_err(OpenError::from),
                 None => document.open(keyring),
             };
-            opened.map_err(|source| OpenVersionError { side, source: source.into() })
+            let opened = opened.map_err(|source| OpenVersionError { side, source: source.into() })?;
+            match opened.lines_in_comments {
+                0 => Ok(opened),
+                _ => Err(OpenVersionError { side, source: ChangeError::LineInComment }),
+            }
         };
         let (ours, format) = parse("our", versions.ours)?;
         let (theirs, _) = parse("their", versions.theirs)?;
@@ -94,7 +98,7 @@ impl Documents {
     }
 }
 
-/// Merges `documents`, which were `text` on our side, into one file.
+/// Merges `documents` into one file, whose bytes on our side are `our_bytes`. Nobody of `unnamed` is wrapped for anew.
 ///
 /// # Errors
 /// [`MergeError`]; no result is better than a wrong one.
@@ -103,6 +107,7 @@ pub fn merge(
     our_bytes: &SecretBytes,
     format: &dyn Format,
     keyring: &Keyring,
+    unnamed: &[String],
     now: UtcDateTime,
 ) -> Result<MergedFile, MergeError> {
     let Documents { base, mut ours, mut theirs } = documents;
@@ -132,6 +137,14 @@ pub fn merge(
     }
 
     let readers = readers::unite(old, ours.metadata_mut(), theirs.metadata_mut(), same_key)?;
+    if readers.work != Work::None {
+        let keys = readers.groups.iter().flat_map(|group| &group.keys);
+        let gaining: Vec<String> =
+            keys.map(|key| shown(key.recipient()).to_owned()).filter(|recipient| unnamed.contains(recipient)).collect();
+        if !gaining.is_empty() {
+            return Err(MergeError::Unnamed { recipients: gaining });
+        }
+    }
     let (mut carrier, other) = match readers.carrier {
         Side::Ours => (ours, theirs),
         Side::Theirs => (theirs, ours),
@@ -240,6 +253,12 @@ pub enum MergeError {
     /// Both changed a name, and the file's comments are not encrypted.
     #[error("both sides changed the same name, and the file leaves comments in clear, so both values cannot be shown in it")]
     MarksInClear,
+    /// The data key would be wrapped for recipients that no rule names; anybody can have written them into a version.
+    #[error("its data key would be wrapped for recipients that no rule names: {}", recipients.join(", "))]
+    Unnamed {
+        /// Who.
+        recipients: Vec<String>,
+    },
     /// Nobody can tell who should read it.
     #[error(transparent)]
     Readers(#[from] CannotUnite),

@@ -169,7 +169,7 @@ fn without_a_key_nothing_is_merged_and_our_version_stays() {
 fn readers_are_merged_and_sops_reads_the_file() {
     let Some(repository) = Repository::new() else { return };
     let Some(sops) = Sops::find() else { return };
-    let second = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg";
+    let second = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
     let rule = |recipients: &str| repository.sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {recipients}\n"));
     rule(&format!("{RECIPIENT},{STRANGER}"));
     repository.branch("theirs", &[&["updatekeys", "--yes", "secrets.env"], &["set", "PORT", "6432"]]);
@@ -190,4 +190,39 @@ fn readers_are_merged_and_sops_reads_the_file() {
     assert_eq!(repository.plaintext(), expected);
     let by_sops = sops.run(&["decrypt", "secrets.env"], "secrets.env", text.as_bytes()).unwrap();
     assert_eq!(String::from_utf8(by_sops).unwrap(), expected.replace("\n\n", "\n"));
+}
+
+#[test]
+fn a_recipient_that_no_rule_names_gets_no_new_key_by_a_merge() {
+    let Some(repository) = Repository::new() else { return };
+    let second = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    repository.sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT},{second}\n"));
+    repository.commit("rule");
+    // Somebody without a key writes himself in; what stands wrapped for him is nothing.
+    repository.git(&["checkout", "-q", "-b", "theirs", "main"]);
+    let entry = format!("sops_age__list_1__map_enc=x\nsops_age__list_1__map_recipient={STRANGER}\nsops_lastmodified");
+    let forged = repository.sandbox.read("secrets.env").replacen("sops_lastmodified", &entry, 1);
+    repository.sandbox.write("secrets.env", forged);
+    repository.commit("theirs");
+    repository.branch("ours", &[&["updatekeys", "--yes", "secrets.env"], &["rotate", "secrets.env"]]);
+    let before = repository.sandbox.read("secrets.env");
+    let merged = repository.try_git(&["merge", "-q", "--no-edit", "theirs"]);
+    assert_ne!(merged.code, 0, "{} {}", merged.stderr, repository.sandbox.read("secrets.env"));
+    assert!(merged.stderr.contains("recipients that no rule names: ") && merged.stderr.contains(STRANGER), "{}", merged.stderr);
+    assert_eq!(repository.sandbox.read("secrets.env"), before);
+}
+
+#[test]
+fn a_line_that_hides_in_a_comment_is_not_merged_into_what_is_signed() {
+    let Some(repository) = Repository::new() else { return };
+    repository.git(&["checkout", "-q", "-b", "theirs", "main"]);
+    let text = repository.sandbox.read("secrets.env");
+    repository.sandbox.write("secrets.env", format!("# harmless\rEVIL=1\n{text}"));
+    repository.commit("theirs");
+    repository.branch("ours", OURS);
+    let before = repository.sandbox.read("secrets.env");
+    let merged = repository.try_git(&["merge", "-q", "--no-edit", "theirs"]);
+    assert_ne!(merged.code, 0, "{}", merged.stderr);
+    assert!(merged.stderr.contains("carriage return"), "{}", merged.stderr);
+    assert_eq!(repository.sandbox.read("secrets.env"), before);
 }

@@ -6,6 +6,7 @@ use super::written;
 use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::ops::departures;
 use crate::ops::file;
 use crate::ops::merge::{self, Documents, Versions};
 use crate::sys::atomic_write::{self, Expected, ReadOnly};
@@ -53,8 +54,18 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         Versions { base: Some(base.expose()).filter(|base| !base.is_empty()), ours: ours.expose(), theirs: theirs.expose() };
     let (documents, format) =
         Documents::open(path, &versions, &keyring).map_err(|error| Failure::version(path, error, &keyring))?;
-    let merged =
-        merge::merge(documents, &ours, format, &keyring, surroundings.now()).map_err(|error| Failure::merge(path, error))?;
+    for document in [&documents.ours, &documents.theirs] {
+        if document.clear_comments > 0 {
+            surroundings.output.warning(super::clear_comments(document.clear_comments));
+        }
+    }
+    let (config, absolute) = (surroundings.config()?, std::path::absolute(path)?);
+    let mut unnamed = Vec::new();
+    for document in [&documents.ours, &documents.theirs] {
+        unnamed.extend(departures::unnamed_recipients(document.metadata(), config.as_ref(), &absolute)?);
+    }
+    let merged = merge::merge(documents, &ours, format, &keyring, &unnamed, surroundings.now())
+        .map_err(|error| Failure::merge(path, error))?;
     let result = atomic_write::replace(&ours_path, merged.bytes.expose(), Expected::Bytes(ours.expose()), ReadOnly::Refuse);
     written(&ours_path, result, surroundings)?;
     match merged.conflicts.as_slice() {

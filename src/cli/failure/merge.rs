@@ -30,9 +30,11 @@ impl Failure {
             "`git -c merge.dotsops.driver=false merge …` leaves a conflict with our version; bring theirs in with `dotsops edit {word}`"
         );
         match error {
-            MergeError::Selection | MergeError::WouldBeClear { .. } | MergeError::MarksInClear | MergeError::Readers(_) => {
-                Self::new(ExitCode::Refused, what).because(chain(&error)).hint(by_hand)
-            }
+            MergeError::Selection
+            | MergeError::WouldBeClear { .. }
+            | MergeError::MarksInClear
+            | MergeError::Unnamed { .. }
+            | MergeError::Readers(_) => Self::new(ExitCode::Refused, what).because(chain(&error)).hint(by_hand),
             MergeError::Wrap(_) | MergeError::NewKey(_) => Self::new(ExitCode::World, what).because(chain(&error)).hint(by_hand),
             MergeError::Encrypt(_) | MergeError::Emit(_) | MergeError::Seal(_) => {
                 Self::new(ExitCode::Bug, what).because(chain(&error)).hint(by_hand)
