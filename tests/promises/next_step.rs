@@ -7,7 +7,7 @@ use crate::support::sandbox::{Sandbox, ended};
 
 #[test]
 fn a_working_directory_that_was_removed_is_said_to_be_gone() {
-    let verbs: [&[&str]; 4] = [&["rule", "a.env"], &["edit"], &["keys"], &["init"]];
+    let verbs: [&[&str]; 5] = [&["rule", "a.env"], &["edit"], &["keys"], &["init"], &["updatekeys"]];
     for arguments in verbs {
         let sandbox = Sandbox::with_identity();
         let mut command = sandbox.program(Path::new("sh"));

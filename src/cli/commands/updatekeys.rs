@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::left_behind;
 use crate::cli::people::People;
+use crate::cli::{Surroundings, working_directory};
 use crate::config::{Config, Search};
 use crate::format::{Syntax, detect};
 use crate::keys::group::{KeyGroup, is_for};
@@ -68,7 +68,7 @@ struct Run<'a> {
 /// Compares, shows, asks; then makes all new files, and only then replaces the old ones.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let output = &surroundings.output;
-    let here = std::env::current_dir()?;
+    let here = working_directory()?;
     let config = surroundings.config()?.ok_or_else(|| Failure::no_rules(None))?;
     let mut run = Run { surroundings, config: &config, keyring: surroundings.environment.keyring(), worst: ExitCode::Done };
 
