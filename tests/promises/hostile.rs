@@ -9,6 +9,7 @@
 mod content;
 mod creation_rules;
 mod duplicates;
+mod elsewhere;
 #[cfg(target_os = "linux")]
 mod limits;
 mod loaders;

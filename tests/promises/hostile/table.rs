@@ -38,7 +38,8 @@ pub enum Group {
     Encrypting,
 }
 
-/// Every verb that takes a file, with its group. The name is the first word, or two where the first is not enough.
+/// Every verb that takes one encrypted file, with its group; `elsewhere` says why a verb is not here. The name is the first word, or two where the
+/// first is not enough.
 pub const VERBS: &[(Group, &str, &[&str])] = &[
     (Group::Keyless, "keys", &["keys", FILE]),
     (Group::Keyless, "filestatus", &["filestatus", FILE]),
