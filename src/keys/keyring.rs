@@ -103,7 +103,7 @@ impl Keyring {
     /// The identities to try in `step`. Reads, runs and asks what that takes, if it was not done before.
     pub fn identities(&self, step: Step<'_>) -> Vec<Arc<HeldIdentity>> {
         let mut loaded = self.loaded();
-        with_clean_stack(|| match step {
+        match step {
             Step::Native => {
                 self.read_texts(&mut loaded);
                 loaded.of_form(Form::Native)
@@ -117,7 +117,7 @@ impl Keyring {
             Step::LockedFile { source } => self.unlock(&mut loaded, source),
             Step::Plugin => loaded.of_form(Form::Plugin),
             Step::OtherKinds => Vec::new(),
-        })
+        }
     }
 
     /// Everything in the sources that could not be used, as far as they have been needed.
@@ -129,10 +129,8 @@ impl Keyring {
     /// them. A plugin's identity does not tell its public half.
     pub fn recipients(&self) -> Vec<(Origin, String)> {
         let mut loaded = self.loaded();
-        with_clean_stack(|| {
-            self.read_texts(&mut loaded);
-            self.read_ssh_keys(&mut loaded);
-        });
+        self.read_texts(&mut loaded);
+        self.read_ssh_keys(&mut loaded);
         let mut held: Vec<_> = loaded.identities.iter().filter(|(_, held)| held.identity.form() != Form::Plugin).collect();
         held.sort_by_key(|(source, _)| *source);
         held.into_iter().map(|(_, held)| (held.origin.clone(), held.identity.recipient().to_owned())).collect()
@@ -150,13 +148,11 @@ impl Keyring {
     /// Runs the commands, for no particular recipient, and unlocks the identity files, so that [`Self::recipients`] tells all it can.
     pub fn reach_for_all(&self) {
         let mut loaded = self.loaded();
-        with_clean_stack(|| {
-            self.read_texts(&mut loaded);
-            self.run_commands(&mut loaded, "");
-            for source in 0..self.sources.len() {
-                self.unlock(&mut loaded, source);
-            }
-        });
+        self.read_texts(&mut loaded);
+        self.run_commands(&mut loaded, "");
+        for source in 0..self.sources.len() {
+            self.unlock(&mut loaded, source);
+        }
     }
 
     /// How much each source gave, in their order, as far as they have been needed.
@@ -202,7 +198,7 @@ impl Keyring {
         for (number, source) in self.sources.iter().enumerate() {
             if is_wanted(&source.material) && !loaded.read.contains(&number) {
                 loaded.read.push(number);
-                loaded.add(number, &source.origin, source.read());
+                with_clean_stack(|| loaded.add(number, &source.origin, source.read()));
             }
         }
     }
@@ -215,10 +211,10 @@ impl Keyring {
         let mut found = Vec::new();
         for (number, source) in self.sources.iter().enumerate() {
             if let Material::Command { command, is_ssh } = &source.material {
-                match command::run(command, recipient, &self.outside) {
+                with_clean_stack(|| match command::run(command, recipient, &self.outside) {
                     Ok(bytes) => found.extend(loaded.add(number, &source.origin, source.found_in(&bytes, *is_ssh))),
                     Err(problem) => loaded.note(&source.origin, None, problem.into()),
-                }
+                });
             }
         }
         found.retain(|held| matches!(held.identity.form(), Form::Native | Form::Ssh));
@@ -231,16 +227,18 @@ impl Keyring {
         let Some(origin) = self.sources.get(number).map(|source| &source.origin) else { return Vec::new() };
         let mut found = Vec::new();
         for position in 0..loaded.locked_files.len() {
-            let Some(locked) = loaded.locked_files.get_mut(position).filter(|locked| locked.source == number) else { continue };
-            if !locked.file.is_open() {
-                match locked.file.open(origin, &self.outside) {
+            if loaded.locked_files[position].source != number {
+                continue;
+            }
+            if !loaded.locked_files[position].file.is_open() {
+                with_clean_stack(|| match loaded.locked_files[position].file.open(origin, &self.outside) {
                     Ok(inside) => {
                         let mut inside = loaded.add(number, origin, inside);
                         inside.retain(|held| held.identity.form() == Form::Native);
                         loaded.locked_files[position].inside = inside;
                     }
                     Err(problem) => loaded.note(origin, None, problem),
-                }
+                });
             }
             found.extend(loaded.locked_files[position].inside.iter().cloned());
         }
