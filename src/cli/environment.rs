@@ -103,6 +103,16 @@ impl Environment {
     ///
     /// Source: sops-format §5.2; getsops/sops `age/keysource.go`, `loadIdentities`.
     pub fn keyring(&self) -> Keyring {
+        let outside = Outside { ask: Box::new(Prompt), path: self.path(), hidden: self.key_variables(), ..Outside::default() };
+        Keyring::with_outside(self.identity_sources(), outside)
+    }
+
+    /// The same for a program that nobody looks after: it asks nobody, and runs nothing.
+    pub fn unattended_keyring(&self) -> Keyring {
+        Keyring::unattended(self.identity_sources())
+    }
+
+    fn identity_sources(&self) -> Vec<IdentitySource> {
         let mut sources = Vec::new();
         if let Some(path) = self.var("SOPS_AGE_SSH_PRIVATE_KEY_FILE").map(PathBuf::from) {
             let origin = Origin::VariableFile { variable: "SOPS_AGE_SSH_PRIVATE_KEY_FILE".into(), path: path.clone() };
@@ -130,8 +140,7 @@ impl Environment {
             sources
                 .push(IdentitySource { origin: Origin::File(path.clone()), material: Material::File { path, optional: true } });
         }
-        let outside = Outside { ask: Box::new(Prompt), path: self.path(), hidden: self.key_variables(), ..Outside::default() };
-        Keyring::with_outside(sources, outside)
+        sources
     }
 
     fn command(&self, variable: &str, is_ssh: bool) -> Option<IdentitySource> {

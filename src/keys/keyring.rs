@@ -53,6 +53,8 @@ pub struct SourceReport {
 pub struct Keyring {
     sources: Vec<IdentitySource>,
     outside: Outside,
+    /// Whether only what lies there in plain text may be used.
+    is_unattended: bool,
     loaded: Mutex<Loaded>,
 }
 
@@ -86,7 +88,13 @@ impl Keyring {
 
     /// A keyring over `sources` that may ask and run what `outside` gives.
     pub fn with_outside(sources: Vec<IdentitySource>, outside: Outside) -> Self {
-        Self { sources, outside, loaded: Mutex::default() }
+        Self { sources, outside, is_unattended: false, loaded: Mutex::default() }
+    }
+
+    /// A keyring over `sources` that uses what lies in them in plain text and nothing else, for a program that nobody looks after: no
+    /// command and no plugin is run, nobody asked, no pipe or terminal read, no service reached.
+    pub fn unattended(sources: Vec<IdentitySource>) -> Self {
+        Self { is_unattended: true, ..Self::new(sources) }
     }
 
     /// Who can be asked, and what can be run.
@@ -96,6 +104,9 @@ impl Keyring {
 
     /// What to do, and in which order, to open a file whose age keys have these `recipients`.
     pub fn steps<'a>(&self, recipients: &[&'a str]) -> Vec<Step<'a>> {
+        if self.is_unattended {
+            return Step::at_hand(recipients);
+        }
         let has_commands = self.sources.iter().any(|source| source.material.is_command());
         Step::in_order(recipients, has_commands, self.sources.len())
     }
@@ -196,7 +207,8 @@ impl Keyring {
 
     fn read(&self, loaded: &mut Loaded, is_wanted: impl Fn(&Material) -> bool) {
         for (number, source) in self.sources.iter().enumerate() {
-            if is_wanted(&source.material) && !loaded.read.contains(&number) {
+            let may_read = !self.is_unattended || source.material.is_at_hand();
+            if is_wanted(&source.material) && may_read && !loaded.read.contains(&number) {
                 loaded.read.push(number);
                 with_clean_stack(|| loaded.add(number, &source.origin, source.read()));
             }
@@ -349,6 +361,26 @@ mod tests {
         let sources = vec![text(""), file(Path::new(""), false), file(&path, false), file(&path.join("below"), true)];
         let keyring = Keyring::new(sources);
         assert!(keyring.recipients().is_empty() && keyring.failures().is_empty());
+    }
+
+    #[test]
+    fn an_unattended_keyring_takes_no_step_that_asks_or_runs_something_and_reads_no_pipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, ran) = (folder.path().join("pipe"), folder.path().join("ran"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let command = format!("touch {}", ran.display());
+        let command = IdentitySource {
+            origin: Origin::Variable("SOPS_AGE_KEY_CMD".to_owned()),
+            material: Material::Command { command, is_ssh: false },
+        };
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let open = PathBuf::from(format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader)));
+        let keyring = Keyring::unattended(vec![command, file(&pipe, false), file(&open, false), text(SECRET), ssh("ed25519")]);
+        let steps = keyring.steps(&[RECIPIENT]);
+        assert_eq!(steps, [Step::Native, Step::Ssh]);
+        let held: usize = steps.into_iter().map(|step| keyring.identities(step).len()).sum();
+        assert_eq!((held, keyring.recipients().len(), ran.exists()), (2, 2, false));
+        assert!(keyring.steps(&[]).is_empty());
     }
 
     #[test]

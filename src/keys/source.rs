@@ -83,6 +83,15 @@ impl Material {
     pub(super) fn is_command(&self) -> bool {
         matches!(self, Self::Command { .. })
     }
+
+    /// Whether it can be read without waiting for anybody: a pipe or a terminal may never end.
+    pub(super) fn is_at_hand(&self) -> bool {
+        match self {
+            Self::Text(_) => true,
+            Self::File { path, .. } | Self::SshFile { path, .. } => path.is_file(),
+            Self::Command { .. } => false,
+        }
+    }
 }
 
 impl IdentitySource {
