@@ -407,7 +407,7 @@ fn from_here(path: &Path) -> PathBuf {
 }
 
 /// A path as a word of a command that can be pasted.
-pub(super) fn shell_word(path: &Path) -> String {
+pub fn shell_word(path: &Path) -> String {
     let path = path.to_string_lossy();
     shlex::try_quote(&path).map_or(path.to_string(), |quoted| quoted.into_owned())
 }

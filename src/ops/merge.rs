@@ -5,6 +5,7 @@
 //! who could not read it before.
 
 pub mod items;
+pub mod marks;
 pub mod readers;
 
 use std::path::Path;

@@ -130,6 +130,12 @@ pub fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             rows.extend(each(&["merge", "secrets.env", "secrets.env", "FILE", "secrets.env"]));
             (rows, false)
         }
+        "textconv" => {
+            let mut rows = each(&["textconv", "FILE"]);
+            // What is no encrypted file is printed as it is.
+            rows.retain(|row| !row.contains(&"messy.env") && !row.contains(&"binary.env"));
+            (rows, false)
+        }
         "rule" => {
             let mut rows = each(&["rule", "FILE"]);
             rows.extend(["plain.env", "messy.env", "binary.env"].map(|file| vec!["--config", file, "rule", "secrets.env"]));

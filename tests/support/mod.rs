@@ -11,6 +11,7 @@ pub mod own_process;
 pub mod peers;
 pub mod pty;
 pub mod random;
+pub mod repository;
 pub mod sandbox;
 pub mod sops;
 pub mod trace;

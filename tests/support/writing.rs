@@ -66,7 +66,7 @@ pub const WRITERS: &[Writer] = &[
 ];
 
 /// The commands that write no file.
-pub const READERS: &[&str] = &["exec", "keys", "get", "groups list", "rule", "filestatus", "completions", "man"];
+pub const READERS: &[&str] = &["exec", "keys", "get", "groups list", "rule", "filestatus", "completions", "man", "textconv"];
 
 const fn writer(
     name: &'static str,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{encrypt as encrypt_command, keygen};
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, shell_word};
 use crate::cli::{Surroundings, working_directory};
 use crate::config::{Config, ConfigError, new_file_text};
 use crate::dialect;
@@ -21,8 +21,11 @@ use crate::sys::process;
 
 /// Make this repository ready for encrypted .env files
 ///
-/// Does what is missing and says so: an identity for you, a rule in .sops.yaml, lines in .gitignore and .gitattributes, and, if
-/// there is a plaintext .env and you agree, an encrypted file made from it. Running it again changes nothing.
+/// Does what is missing and says so: an identity for you, a rule in .sops.yaml, lines in .gitignore and .gitattributes, git's settings
+/// for this clone, and, if there is a plaintext .env and you agree, an encrypted file made from it. Running it again changes nothing.
+///
+/// With these settings git shows encrypted files by name, values masked (`git diff`, `git log -p`), and merges them by name. They belong to
+/// a clone, so whoever makes one runs this once.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  dotsops init")]
 pub struct Arguments {
@@ -45,6 +48,7 @@ struct Ready<'a> {
     surroundings: &'a Surroundings,
     here: PathBuf,
     root: PathBuf,
+    has_git: bool,
     repository: Option<Repository>,
     keyring: Keyring,
 }
@@ -58,6 +62,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         arguments: &arguments,
         surroundings,
         root: init::root(&here),
+        has_git: git.is_some(),
         repository: git.and_then(|git| Repository::find(&here, git)),
         keyring: surroundings.environment.keyring(),
         here,
@@ -69,9 +74,11 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     format_of(&arguments.file)?;
     let recipient = ready.identity()?;
-    let config = ready.rule(&recipient)?;
+    let config = ready.rule(&recipient);
+    // A clone whose rules are for other files is made ready all the same.
     ready.git_files()?;
-    ready.plaintext(&config)?;
+    ready.git_settings()?;
+    ready.plaintext(&config?)?;
     Ok(ExitCode::Done)
 }
 
@@ -133,10 +140,8 @@ impl Ready<'_> {
         let ignore = self.root.join(".gitignore");
         let added = init::add_lines(&ignore, "plaintext twins of encrypted files", &init::ignore_lines(file))?;
         self.say_added(".gitignore", &added)?;
-        let attributes = self.root.join(".gitattributes");
-        let added = init::add_lines(&attributes, "encrypted files keep their line ends", &init::ATTRIBUTE_LINES)?;
-        self.say_added(".gitattributes", &added)?;
         let absolute = std::path::absolute(file)?;
+        self.attributes(&absolute)?;
         if self.repository.as_ref().is_some_and(|repository| repository.ignores(&absolute)) {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             let line = format!("!{name}");
@@ -149,6 +154,50 @@ impl Ready<'_> {
             }
         }
         Ok(())
+    }
+
+    fn attributes(&self, file: &Path) -> Result<(), Failure> {
+        let path = self.root.join(".gitattributes");
+        let text = file::read_bytes(&path).map(|read| String::from_utf8_lossy(read.bytes.expose()).into_owned());
+        let attributes = init::Attributes::of(file, self.repository.as_ref(), &text.unwrap_or_default());
+        let lines: Vec<&str> = attributes.line.as_deref().into_iter().collect();
+        let added = init::add_lines(&path, "encrypted files keep their line ends, and are compared and merged by name", &lines)?;
+        self.say_added(".gitattributes", &added)?;
+        for (name, value) in &attributes.others {
+            self.say(format_args!(".gitattributes: `{name}` is `{value}` for {}, and stays so", self.shown(file)))?;
+        }
+        Ok(())
+    }
+
+    /// Tells git, in this clone, how encrypted files are shown and merged.
+    fn git_settings(&self) -> Result<(), Failure> {
+        let Some(repository) = &self.repository else {
+            return match self.has_git {
+                true => self.say(format_args!("git: no repository here; after `git init`, run `dotsops init` again")),
+                false => self.say(format_args!("git: there is no program `git`; once it is installed, run `dotsops init` again")),
+            };
+        };
+        let Ok(settled) = init::settle(repository, &init::git_settings(&self.program()?)) else {
+            let root = shell_word(repository.root());
+            self.surroundings
+                .output
+                .warning(format_args!("git refuses its settings: `git -C {root} config --list --local` says why"));
+            return Ok(());
+        };
+        self.say_added("git config", &settled.added)?;
+        for (name, value) in &settled.others {
+            self.say(format_args!("git config: {name} is `{value}`, and stays so"))?;
+        }
+        Ok(())
+    }
+
+    /// This program as git's shell finds it: by name where that leads somewhere.
+    fn program(&self) -> Result<String, Failure> {
+        let path = self.surroundings.environment.path();
+        match process::resolve_program("dotsops".as_ref(), path.as_deref(), &self.here) {
+            Ok(_) => Ok("dotsops".to_owned()),
+            Err(_) => Ok(shell_word(&std::env::current_exe()?)),
+        }
     }
 
     fn say_added(&self, name: &str, added: &[&str]) -> Result<(), Failure> {

@@ -17,14 +17,11 @@ use crate::sys::atomic_write::{self, Expected, ReadOnly};
 /// ciphertext. Where both sides changed one name, each in its own way, the file gets both values, encrypted, as lines that begin with
 /// `#!dotsops`, which `dotsops edit` shows and does not save until they are resolved.
 ///
-/// In a repository whose .gitattributes say `*.env merge=dotsops`, the second example tells git to run this. The result takes the place of
-/// OURS.
+/// `dotsops init` tells git to run this. The result takes the place of OURS.
 ///
 /// Exit code 1: there are conflicts. 129: nothing was merged.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Examples:\n  dotsops merge base.env ours.env theirs.env\n  git config merge.dotsops.driver 'dotsops merge %O %A %B %P'"
-)]
+#[command(after_help = "Example:\n  dotsops merge base.env ours.env theirs.env")]
 pub struct Arguments {
     /// The version that both began with; an empty file if there was none
     #[arg(value_name = "BASE")]
@@ -39,7 +36,7 @@ pub struct Arguments {
     theirs: PathBuf,
 
     /// What the file is called in the repository; without it as OURS
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", allow_hyphen_values = true)]
     path: Option<PathBuf>,
 }
 

@@ -20,6 +20,7 @@ pub mod rotate;
 pub mod rule;
 mod selection;
 pub mod set;
+pub mod textconv;
 pub mod unset;
 pub mod updatekeys;
 
