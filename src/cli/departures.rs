@@ -9,6 +9,7 @@ use super::consent::{Answer, ask};
 use super::failure::Failure;
 use crate::document::metadata::Metadata;
 use crate::ops::departures::{duplicates, other_selection, unnamed_recipients};
+use crate::ops::merge::marks::undecided;
 use crate::tree::Tree;
 
 /// What somebody who reads the file should know.
@@ -48,6 +49,16 @@ pub fn consent_to_unnamed(path: &Path, unnamed: &[String], is_given: bool, surro
     match ask(&format!("From now on they could read what is written to {}. Go on?", path.display())) {
         Answer::Yes => Ok(()),
         Answer::No | Answer::Nobody => Err(Failure::unnamed_recipients(path)),
+    }
+}
+
+/// Says for which names a merge left two values in the plaintext `tree`.
+pub fn say_undecided(path: &Path, tree: &Tree, surroundings: &Surroundings) {
+    for name in undecided(tree) {
+        surroundings.output.warning(format_args!(
+            "{}: both sides of a merge changed `{name}`, and nobody has decided yet: `dotsops edit`",
+            path.display()
+        ));
     }
 }
 

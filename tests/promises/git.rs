@@ -97,6 +97,38 @@ fn after_init_alone_merge_rebase_cherry_pick_and_stash_merge_by_name() {
 }
 
 #[test]
+fn a_conflict_is_shown_by_name_and_no_program_runs_with_it() {
+    let Some(repository) = Repository::new() else { return };
+    repository.branch("theirs", &[&["set", "TOKEN", "canary-2"]]);
+    repository.branch("ours", &[&["set", "TOKEN", "canary-3"]]);
+    assert_eq!(repository.try_git(&["merge", "-q", "--no-edit", "theirs"]).code, 1);
+    repository.git(&["add", "-A"]);
+    let shown = repository.git(&["diff", "--cached", "HEAD"]);
+    let marks: Vec<&str> = changed_lines(&shown).into_iter().map(|line| line.split_once('<').unwrap().0).collect();
+    assert_eq!(marks, ["+#!dotsops mine TOKEN=", "+#!dotsops theirs TOKEN="], "{shown}");
+
+    for arguments in [&["exec", "--", "env"][..], &["exec", "--literal", "--only", "HOST", "--", "env"]] {
+        let refused = repository.dotsops(arguments);
+        assert_eq!((refused.code, refused.stdout.as_str()), (125, ""), "{}", refused.stderr);
+        for text in ["secrets.env, line 5: `TOKEN`", "nobody has decided", "hint: `dotsops edit secrets.env` shows both values"] {
+            assert!(refused.stderr.contains(text), "{}", refused.stderr);
+        }
+    }
+    let got = repository.dotsops(&["get", "TOKEN"]);
+    assert_eq!((got.code, got.stdout.as_str()), (6, ""), "{}", got.stderr);
+    assert!(got.stderr.contains("`TOKEN` has two values") && got.stderr.contains("dotsops edit secrets.env"), "{}", got.stderr);
+    for arguments in [&["get", "HOST"][..], &["decrypt"]] {
+        let read = repository.dotsops(arguments);
+        assert_eq!(read.code, 0, "{}", read.stderr);
+        assert!(read.stderr.contains("changed `TOKEN`, and nobody has decided yet"), "{}", read.stderr);
+    }
+    assert!(![&got.stderr, &shown].iter().any(|said| said.contains("canary")), "{shown}");
+    // Resolved, it runs.
+    repository.change(&[&["edit", "--allow-disk-plaintext", "--editor", "sed -i /^#!dotsops/d", "secrets.env"]]);
+    assert_eq!(repository.dotsops(&["exec", "--", "printenv", "TOKEN"]).stdout, "canary-3\n");
+}
+
+#[test]
 fn who_clones_runs_init_once_and_sees_names_and_hashes_without_a_key_and_changes_no_file() {
     let Some(repository) = Repository::new() else { return };
     repository.change(&[&["set", "TOKEN", "canary-2"]]);

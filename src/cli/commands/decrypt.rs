@@ -66,6 +66,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         surroundings.output.warning(super::clear_comments(opened.clear_comments));
     }
     departures::say_duplicates(&path, &opened.tree, surroundings);
+    departures::say_undecided(&path, &opened.tree, surroundings);
     if !from_stdin {
         departures::of_reading(&path, opened.metadata(), surroundings);
     }

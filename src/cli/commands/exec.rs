@@ -23,7 +23,7 @@ use crate::sys::process::{self, Program};
 ///
 /// A name that makes programs load code, such as PYTHONPATH, is asked about; where nobody can be asked, it is refused without
 /// --allow. A line that is empty or not encrypted can be added by anybody who can change the file, so one with such a name, or one
-/// that would replace another line, is refused.
+/// that would replace another line, is refused. So is a file in which a merge left two values for a name.
 ///
 /// --only, --except and --prefix choose and name what is passed, after everything has been read and interpolated: a value may
 /// refer to one that is not passed. In a GLOB `*` stands for any text, so quote it.

@@ -8,6 +8,7 @@ use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::ops::file;
+use crate::ops::merge::marks::undecided;
 use crate::ops::variable::{Notice, Variables};
 
 /// Print the value of one name
@@ -41,6 +42,10 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let format = opened.format;
     let document = opened.document()?.open(&keyring).map_err(|error| Failure::cannot_open(&path, &error, &keyring))?;
     departures::of_reading(&path, document.metadata(), surroundings);
+    if undecided(&document.tree).contains(&key) {
+        return Err(Failure::undecided(&path, &key));
+    }
+    departures::say_undecided(&path, &document.tree, surroundings);
     let failure = |error| Failure::variable(&path, error, &keyring);
     let variables = Variables::of(&document, format).map_err(failure)?;
     if literal {

@@ -51,6 +51,13 @@ impl Failure {
         }
     }
 
+    /// A variable for which a merge left two values.
+    pub fn undecided(path: &Path, name: &str) -> Self {
+        Self::new(ExitCode::Refused, format!("{}: `{name}` has two values", path.display()))
+            .because("both sides of a merge changed it, and nobody has decided which value counts")
+            .hint(format!("`dotsops edit {}` shows both values; leave one of them, and no line `#!dotsops`", shell_word(path)))
+    }
+
     /// A variable that is not there, or that cannot be changed.
     pub fn variable(path: &Path, error: VariableError, keyring: &Keyring) -> Self {
         let (shown, word) = (path.display(), shell_word(path));

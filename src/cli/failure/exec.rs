@@ -37,6 +37,10 @@ impl Failure {
                     Reason::Dropped(_) | Reason::NoValue | Reason::NotUtf8 => {
                         failure.hint(format!("{correct}, or pass values as they stand with --literal"))
                     }
+                    Reason::Undecided => failure.hint(format!(
+                        "`dotsops edit {}` shows both values; leave one of them, and no line `#!dotsops`",
+                        shell_word(path)
+                    )),
                     Reason::LoadsCode => failure.hint(format!("if that is meant: --allow {name}")),
                     Reason::RefersToClear(referred) => failure.hint(format!("if that is meant: --allow {referred}")),
                     Reason::LoadsCodeOpen | Reason::OpenDuplicate | Reason::SwallowsOpenLine | Reason::TakesInComment => failure

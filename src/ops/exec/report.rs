@@ -124,6 +124,9 @@ pub enum Reason {
     /// NUL in a value.
     #[error("the value holds a NUL byte, which no process can hold")]
     Nul,
+    /// A merge left both sides' values for it.
+    #[error("both sides of a merge changed it, and nobody has decided which value counts")]
+    Undecided,
     /// A name twice, once without protection.
     #[error(
         "the name stands more than once, and one of its lines is empty or not encrypted: anybody can add such a line unnoticed"

@@ -18,6 +18,7 @@ use crate::document::EncryptedDocument;
 use crate::format::{Format, Syntax, dotenv};
 use crate::keys::keyring::Keyring;
 use crate::ops::file::{self, FileError};
+use crate::ops::merge::marks::unresolved;
 use crate::secret::{SecretBytes, SecretString};
 use crate::tree::{Item, Scalar, Tree, Value};
 
@@ -80,7 +81,18 @@ impl<'a> Source<'a> {
         let pairs = document.tree.first().iter().zip(document.encrypted().tree.first());
         let standings = pairs.map(|(plaintext, encrypted)| standing(plaintext, encrypted)).collect();
         let mac_only_encrypted = document.metadata().mac_only_encrypted;
-        Ok(Self { path, content: Content::Encrypted { tree: document.tree, standings, mac_only_encrypted } })
+        let source = Self { path, content: Content::Encrypted { tree: document.tree, standings, mac_only_encrypted } };
+        source.check_decided()?;
+        Ok(source)
+    }
+
+    /// A value that nobody has chosen reaches no program, be it passed or only referred to.
+    fn check_decided(&self) -> Result<(), ExecError> {
+        let Content::Encrypted { tree, .. } = &self.content else { return Ok(()) };
+        match unresolved(tree).into_iter().next() {
+            Some(mark) => Err(self.named_refusal(mark.item, mark.name.unwrap_or_default(), Reason::Undecided)),
+            None => Ok(()),
+        }
     }
 
     /// The items as they are: names and values verbatim, comments left out, the last of two equal names.
