@@ -5,6 +5,7 @@
 //! ([`readers`]).
 
 mod change;
+mod diff;
 mod edit;
 mod exec;
 mod merge;

@@ -108,6 +108,7 @@ enum Command {
     Groups(commands::groups::Arguments),
     Merge(commands::merge::Arguments),
     Textconv(commands::textconv::Arguments),
+    Diff(commands::diff::Arguments),
     Rule(commands::rule::Arguments),
     Filestatus(commands::filestatus::Arguments),
     Completions(commands::completions::Arguments),
@@ -277,6 +278,7 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
             commands::merge::run(arguments, &surroundings).map_err(|failure| failure.of_verb(Some("merge".as_ref())))
         }
         Command::Textconv(arguments) => commands::textconv::run(arguments, &surroundings),
+        Command::Diff(arguments) => commands::diff::run(arguments, &surroundings),
         Command::Rule(arguments) => commands::rule::run(arguments, &surroundings),
         Command::Filestatus(arguments) => commands::filestatus::run(arguments, &surroundings),
         Command::Completions(arguments) => commands::completions::run(arguments, &surroundings),

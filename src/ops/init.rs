@@ -89,12 +89,12 @@ fn pattern_for(path: &Path) -> String {
 /// What the lines of `pattern` in a `.gitattributes` say of `attribute`, as git would write it.
 fn value_in(text: &str, pattern: &str, attribute: &str) -> String {
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix(pattern)).filter(|rest| rest.starts_with([' ', '\t']));
-    let values = lines.flat_map(str::split_whitespace).filter_map(|word| match word.strip_prefix(attribute) {
+    let mut values = lines.flat_map(str::split_whitespace).filter_map(|word| match word.strip_prefix(attribute) {
         Some("") => Some("set"),
         Some(rest) => rest.strip_prefix('='),
         None => ["-", "!"].iter().any(|sign| word.strip_prefix(sign) == Some(attribute)).then_some("unset"),
     });
-    values.last().unwrap_or("unspecified").to_owned()
+    values.next_back().unwrap_or("unspecified").to_owned()
 }
 
 /// git's settings that make it run `program`, words for a shell, to show and merge encrypted files. What is shown is never kept in the

@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod departures;
+pub mod diff;
 pub mod edit;
 pub mod encrypt;
 pub mod exec;

@@ -9,6 +9,7 @@ pub mod config;
 pub mod config_interchange;
 #[cfg(target_os = "linux")]
 pub mod core_dump;
+pub mod diff;
 pub mod edit;
 pub mod encrypt;
 pub mod error_chains;

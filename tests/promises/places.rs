@@ -19,7 +19,7 @@ use crate::support::sandbox::{IDENTITY, RECIPIENT, Sandbox, ended};
 use crate::support::trace::{Access, Event, Trace, strace};
 
 /// Verbs that only ever read, unless `-o` names a file.
-const READERS: &[&str] = &["exec", "decrypt", "get", "keys", "filestatus", "rule", "groups list", "completions", "man"];
+const READERS: &[&str] = &["exec", "decrypt", "get", "keys", "filestatus", "rule", "groups list", "completions", "man", "diff"];
 
 impl Run {
     /// What is wrong with what was done, and which places were used.
@@ -159,6 +159,7 @@ fn look_at_surroundings(strace: &Path, seen: &mut Seen) {
         assert_eq!(ended(sandbox.program(Path::new("git")).args(["init", "-q"])).code, 0);
     }
     seen.look(strace, &sandbox, &["updatekeys", "--yes"], &[], &runs);
+    seen.look(strace, &sandbox, &["diff"], &[], &runs);
     seen.look(strace, &new, &["init", "--yes"], &[], &runs);
     // Other names for files.
     let rules = text(sandbox.write("rules/other.yaml", sandbox.read(".sops.yaml")));

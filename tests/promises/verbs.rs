@@ -130,6 +130,12 @@ pub fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             rows.extend(each(&["merge", "secrets.env", "secrets.env", "FILE", "secrets.env"]));
             (rows, false)
         }
+        "diff" => {
+            let mut rows = each(&["diff", "FILE", "secrets.env"]);
+            rows.extend(each(&["diff", "plain.env", "FILE"]));
+            rows.extend([vec!["diff"], vec!["diff", "HEAD:secrets.env"]]);
+            (rows, false)
+        }
         "textconv" => {
             let mut rows = each(&["textconv", "FILE"]);
             // What is no encrypted file is printed as it is.

@@ -66,7 +66,8 @@ pub const WRITERS: &[Writer] = &[
 ];
 
 /// The commands that write no file.
-pub const READERS: &[&str] = &["exec", "keys", "get", "groups list", "rule", "filestatus", "completions", "man", "textconv"];
+pub const READERS: &[&str] =
+    &["exec", "keys", "get", "groups list", "rule", "filestatus", "completions", "man", "textconv", "diff"];
 
 const fn writer(
     name: &'static str,

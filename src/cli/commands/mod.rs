@@ -3,6 +3,7 @@
 mod change;
 pub mod completions;
 pub mod decrypt;
+pub mod diff;
 pub mod edit;
 pub mod encrypt;
 pub mod exec;
