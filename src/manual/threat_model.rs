@@ -26,7 +26,7 @@
 //!
 //! - [`exec`](crate::ops::exec) lets a line that is empty or in clear decide nothing: it neither hides nor blanks nor extends another
 //!   line, and it never carries a [name that makes programs load code](crate::ops::exec::policy). If such a name is encrypted, the user is
-//!   asked, or has to name it with `--allow`;
+//!   asked, once for the [file, data key and name](crate::ops::exec::known), or has to name it with `--allow`;
 //! - a pattern of a selection rule that cannot be used as sops would use it [is refused](crate::document::pattern), because a pattern
 //!   that silently matches nothing would leave everything in clear;
 //! - [`updatekeys` and `groups`](crate::ops::rewrap) wrap a data key for others only if it opens the file: one that somebody slipped in
@@ -40,5 +40,5 @@
 //!
 //! # What is not there yet
 //!
-//! Remembered answers about names: the question comes each time. On macOS there is no file system in memory; the per-user temporary
+//! On macOS there is no file system in memory; the per-user temporary
 //! folder is used instead, and [the guard](crate::ops::edit::guard) of an edit that was killed ends no editor; that code was never run.

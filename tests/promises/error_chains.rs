@@ -115,7 +115,8 @@ fn options(literal: bool) -> Options<'static> {
         allow: &[],
         inherited: &|_| None,
         is_inherited: &|_| false,
-        ask: &|_, _| false,
+        known: None,
+        ask: &|_, _, _| false,
     }
 }
 

@@ -4,7 +4,7 @@
 //! to do next in at most three short lines and holds no value, nothing is printed or run, and the file is the same down to its inode and
 //! the time of its last change, with nothing left beside it.
 //!
-//! Not here, because no verb does it yet: answers that `exec` remembers, `--strict`, merging in `edit`, and keys that only a service opens.
+//! Not here, because no verb does it yet: merging in `edit`, and keys that only a service opens.
 
 mod content;
 mod creation_rules;

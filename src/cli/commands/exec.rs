@@ -10,6 +10,7 @@ use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::ops::exec::known::Known;
 use crate::ops::exec::policy::{glob_matches, holds_key};
 use crate::ops::exec::{self, Names, Options};
 use crate::secret::SecretBytes;
@@ -21,9 +22,10 @@ use crate::sys::process::{self, Program};
 /// terminal and exit code are its own. Whatever it starts inherits the values. A value from the file wins over one that is set
 /// already. What holds a key of dotsops (SOPS_AGE_KEY) is not passed on.
 ///
-/// A name that makes programs load code, such as PYTHONPATH, is asked about; where nobody can be asked, it is refused without
-/// --allow. A line that is empty or not encrypted can be added by anybody who can change the file, so one with such a name, or one
-/// that would replace another line, is refused. So is a file in which a merge left two values for a name.
+/// A name that makes programs load code, such as PYTHONPATH, is asked about once: a yes is remembered for the file, its data key and
+/// the name. Where nobody can be asked, it is refused without --allow. A line that is empty or not encrypted can be added by anybody
+/// who can change the file, so one with such a name, or one that would replace another line, is refused. So is a file in which a
+/// merge left two values for a name.
 ///
 /// --only, --except and --prefix choose and name what is passed, after everything has been read and interpolated: a value may
 /// refer to one that is not passed. In a GLOB `*` stands for any text, so quote it.
@@ -97,6 +99,7 @@ fn become_program(arguments: Arguments, surroundings: &Surroundings) -> Result<E
         false => arguments.files,
     };
     let keyring = environment.keyring();
+    let known = environment.state_folder().map(|state| Known::in_folder(&state));
     let is_kept = |name: &str| !arguments.pristine || arguments.keep.iter().any(|kept| glob_matches(kept, name));
     let options = Options {
         literal: arguments.literal,
@@ -106,8 +109,10 @@ fn become_program(arguments: Arguments, surroundings: &Surroundings) -> Result<E
         allow: &arguments.allow,
         inherited: &|name| environment.value(name).filter(|_| is_kept(name)),
         is_inherited: &|name| is_kept(&String::from_utf8_lossy(name)) && environment.is_set(OsStr::from_bytes(name)),
-        ask: &|path: &Path, name: &str| {
-            ask(&format!("{}: `{name}` makes programs load code. Pass it on?", path.display())) == Answer::Yes
+        known: known.as_ref(),
+        ask: &|path: &Path, name: &str, is_remembered: bool| {
+            let when = if is_remembered { ", now and in future" } else { "" };
+            ask(&format!("{}: `{name}` makes programs load code. Pass it on{when}?", path.display())) == Answer::Yes
         },
     };
     let made = exec::environment(&files, &keyring, &options).map_err(|error| Failure::exec(&error, &keyring))?;

@@ -3,6 +3,7 @@
 //! Makes the list of variables and nothing else; `sys::process` runs the program with it. No plaintext file, no shell, and no text in
 //! between that would have to be read again. Its one invariant: a line that anybody can add without a key never decides anything.
 
+pub mod known;
 mod names;
 pub mod policy;
 mod report;
@@ -11,6 +12,7 @@ mod source;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use self::known::Known;
 pub use self::names::Names;
 pub use self::report::{ExecError, Reason, Warning};
 use self::source::Source;
@@ -34,8 +36,11 @@ pub struct Options<'a> {
     pub inherited: &'a dyn Fn(&str) -> Option<SecretString>,
     /// Whether the program inherits a variable of this name, text or not.
     pub is_inherited: &'a dyn Fn(&[u8]) -> bool,
-    /// Asks the user about an encrypted variable whose name loads code; `false` where nobody can be asked.
-    pub ask: &'a dyn Fn(&Path, &str) -> bool,
+    /// Where a yes about such a name is remembered, if anywhere.
+    pub known: Option<&'a Known>,
+    /// Asks the user about an encrypted variable whose name loads code; `false` where nobody can be asked. Told are the file, the name
+    /// and whether a yes is to be remembered.
+    pub ask: &'a dyn Fn(&Path, &str, bool) -> bool,
 }
 
 /// A variable for the program.

@@ -1,5 +1,6 @@
 //! What is said about a file's variables: warnings, and why something must not reach a program.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::dialect::scanner::Failure;
@@ -59,6 +60,13 @@ pub enum Warning {
         /// The name it refers to.
         referred: String,
     },
+    /// An answer will be asked for again.
+    NotRemembered {
+        /// The name it was about.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
     /// A pattern of names to leave out that nothing matches.
     NothingExcepted {
         /// The pattern.
@@ -88,6 +96,7 @@ impl std::fmt::Display for Warning {
                 let path = path.display();
                 write!(f, "{path}: `{name}` refers to `{referred}`, which is empty here; anybody can add an empty line unnoticed")
             }
+            Self::NotRemembered { name, source } => write!(f, "the answer about `{name}` is not remembered: {source}"),
             Self::NothingExcepted { pattern } => write!(f, "nothing is left out by `{pattern}`: no name matches it"),
             Self::Redirects { path, name } => {
                 write!(f, "{}: `{name}` chooses a program, host or certificate for what runs with it", path.display())

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use super::known::Answer;
 use super::policy::{self, Effect};
 use super::report::{ExecError, Reason, Warning};
 use super::{Options, Variable};
@@ -19,7 +20,7 @@ use crate::format::{Format, Syntax, dotenv};
 use crate::keys::keyring::Keyring;
 use crate::ops::file::{self, FileError};
 use crate::ops::merge::marks::unresolved;
-use crate::secret::{SecretBytes, SecretString};
+use crate::secret::{DataKey, SecretBytes, SecretString};
 use crate::tree::{Item, Scalar, Tree, Value};
 
 /// One opened file.
@@ -35,6 +36,8 @@ enum Content {
         tree: Tree,
         standings: Vec<Standing>,
         mac_only_encrypted: bool,
+        /// What an answer about the file is bound to.
+        data_key: DataKey,
     },
 }
 
@@ -81,7 +84,8 @@ impl<'a> Source<'a> {
         let pairs = document.tree.first().iter().zip(document.encrypted().tree.first());
         let standings = pairs.map(|(plaintext, encrypted)| standing(plaintext, encrypted)).collect();
         let mac_only_encrypted = document.metadata().mac_only_encrypted;
-        let source = Self { path, content: Content::Encrypted { tree: document.tree, standings, mac_only_encrypted } };
+        let data_key = document.data_key().copy();
+        let source = Self { path, content: Content::Encrypted { tree: document.tree, standings, mac_only_encrypted, data_key } };
         source.check_decided()?;
         Ok(source)
     }
@@ -130,7 +134,8 @@ impl<'a> Source<'a> {
         for (variable, items) in variables.iter_mut().zip(items_of) {
             let name = String::from_utf8_lossy(&variable.name);
             let passed_as = options.names.passed_as(&name);
-            variable.is_protected = self.check_protection(&name, passed_as.as_deref(), &items, items.len() > 1, options)?;
+            variable.is_protected =
+                self.check_protection(&name, passed_as.as_deref(), &items, items.len() > 1, options, warnings)?;
             if let Some(passed_as) = passed_as {
                 self.warn_of(&name, &passed_as, items[0], items.len() > 1, warnings);
             }
@@ -169,7 +174,7 @@ impl<'a> Source<'a> {
             }
             let items: Vec<usize> = all.iter().flat_map(|lines| plaintext.items_of(lines)).collect();
             let passed_as = options.names.passed_as(&name);
-            let is_protected = self.check_protection(&name, passed_as.as_deref(), &items, all.len() > 1, options)?;
+            let is_protected = self.check_protection(&name, passed_as.as_deref(), &items, all.len() > 1, options, warnings)?;
             if let Some(passed_as) = &passed_as {
                 self.warn_of(&name, passed_as, items[0], all.len() > 1, warnings);
             }
@@ -287,6 +292,7 @@ impl<'a> Source<'a> {
         items: &[usize],
         twice: bool,
         options: &Options,
+        warnings: &mut Vec<Warning>,
     ) -> Result<bool, ExecError> {
         let first = items.first().copied().unwrap_or_default();
         let is_protected = items.iter().all(|item| self.standing(*item) == Standing::Authentic);
@@ -303,10 +309,28 @@ impl<'a> Source<'a> {
         if !is_protected {
             return Err(refusal(Reason::LoadsCodeOpen));
         }
-        if options.allow.iter().any(|allowed| allowed == passed_as) || (options.ask)(self.path, passed_as) {
+        if options.allow.iter().any(|allowed| allowed == passed_as) || self.is_agreed(passed_as, options, warnings) {
             return Ok(is_protected);
         }
         Err(refusal(Reason::LoadsCode))
+    }
+
+    /// Whether the user agrees, or did before, to a name that loads code. A plaintext has no key that an answer could be bound to.
+    fn is_agreed(&self, passed_as: &str, options: &Options, warnings: &mut Vec<Warning>) -> bool {
+        let answer = match &self.content {
+            Content::Encrypted { data_key, .. } => options.known.and_then(|known| known.answer(self.path, data_key, passed_as)),
+            Content::Plaintext(_) => None,
+        };
+        if answer.as_ref().is_some_and(Answer::is_yes) {
+            return true;
+        }
+        if !(options.ask)(self.path, passed_as, answer.is_some()) {
+            return false;
+        }
+        if let Some(Err(source)) = answer.map(|answer| answer.remember()) {
+            warnings.push(Warning::NotRemembered { name: passed_as.to_owned(), source });
+        }
+        true
     }
 
     fn standing(&self, item: usize) -> Standing {

@@ -74,7 +74,7 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "`dotsops` in `XDG_STATE_HOME` or `~/.local/state`",
         most: Access::Write,
-        why: "locks, which say who holds them, drafts, which are encrypted, and the key of the masks that `textconv` shows; made with the folders above it that are missing",
+        why: "locks, which say who holds them, drafts, which are encrypted, the key of the masks that `textconv` shows, and `known`, the names that `exec` need not ask about again; made with the folders above it that are missing",
         holds: |run, path| {
             let state = run.home.join(".local/state/dotsops");
             path.starts_with(&state) || path.starts_with(run.home.join(".local")) && state.starts_with(path)
