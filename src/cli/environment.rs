@@ -112,6 +112,26 @@ impl Environment {
         Keyring::unattended(self.identity_sources())
     }
 
+    /// The variables that name commands for identities, as far as they are set.
+    pub fn key_commands(&self) -> Vec<String> {
+        let is_command = |source: &IdentitySource| matches!(source.material, Material::Command { .. });
+        self.identity_sources().iter().filter(|source| is_command(source)).map(|source| source.origin.to_string()).collect()
+    }
+
+    /// The files of identities, whether they are there or not.
+    pub fn identity_files(&self) -> Vec<PathBuf> {
+        let file = |source: IdentitySource| match source.material {
+            Material::File { path, .. } | Material::SshFile { path, .. } => Some(path),
+            _ => None,
+        };
+        self.identity_sources().into_iter().filter_map(file).collect()
+    }
+
+    /// Whether `SOPS_AGE_KEY` was set.
+    pub fn holds_age_key(&self) -> bool {
+        self.age_key.as_ref().is_some_and(|key| !key.is_empty())
+    }
+
     fn identity_sources(&self) -> Vec<IdentitySource> {
         let mut sources = Vec::new();
         if let Some(path) = self.var("SOPS_AGE_SSH_PRIVATE_KEY_FILE").map(PathBuf::from) {

@@ -93,6 +93,7 @@ struct CommandLine<Verbs: Subcommand = Command> {
 enum Command {
     Init(commands::init::Arguments),
     Keygen(commands::keygen::Arguments),
+    Doctor(commands::doctor::Arguments),
     Edit(commands::edit::Arguments),
     Exec(commands::exec::Arguments),
     Encrypt(commands::encrypt::Arguments),
@@ -261,6 +262,7 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
     let outcome = match line.command {
         Command::Init(arguments) => commands::init::run(arguments, &surroundings),
         Command::Keygen(arguments) => commands::keygen::run(arguments, &surroundings),
+        Command::Doctor(arguments) => commands::doctor::run(arguments, &surroundings),
         Command::Edit(arguments) => commands::edit::run(arguments, &surroundings),
         Command::Exec(arguments) => commands::exec::run(arguments, &surroundings),
         Command::Encrypt(arguments) => commands::encrypt::run(arguments, &surroundings),

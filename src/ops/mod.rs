@@ -4,6 +4,7 @@ pub mod change;
 pub mod departures;
 pub mod diff;
 pub mod edit;
+pub mod editor_check;
 pub mod encrypt;
 pub mod exec;
 pub mod file;

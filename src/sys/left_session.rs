@@ -29,6 +29,18 @@ pub fn left_sessions(scratch: &Scratch) -> Vec<LeftSession> {
     sessions.filter_map(|name| take_over(scratch, name).ok().flatten()).filter_map(LeftSession::unless_bare).collect()
 }
 
+/// Where the sessions in `scratch` are whose processes are gone. Nothing is touched.
+pub fn abandoned_sessions(scratch: &Scratch) -> Vec<PathBuf> {
+    let Ok(names) = names(scratch.directory.as_fd()) else { return Vec::new() };
+    let is_abandoned = |name: &CStr| {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let directory = openat(&scratch.directory, name, flags | OFlags::DIRECTORY, Mode::empty())?;
+        flock(openat(&directory, LOCK, flags, Mode::empty())?, FlockOperation::NonBlockingLockShared)
+    };
+    let sessions = names.iter().filter(|name| name.to_bytes().starts_with(b"s-") && is_abandoned(name).is_ok());
+    sessions.map(|name| scratch.path.join(name.to_string_lossy().as_ref())).collect()
+}
+
 fn take_over(scratch: &Scratch, name: &CStr) -> io::Result<Option<LeftSession>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = openat(&scratch.directory, name, flags, Mode::empty())?;

@@ -20,6 +20,7 @@ pub mod file_lock;
 pub mod hardening;
 pub mod hidden;
 pub mod left_session;
+pub mod machine;
 pub mod own_lines;
 pub mod piped;
 pub mod private_file;

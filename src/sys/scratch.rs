@@ -78,6 +78,12 @@ pub fn existing_scratches(candidates: &ScratchCandidates, disk: &Path) -> Vec<Sc
     found
 }
 
+/// What each candidate of [`find_scratch`] is good for, the best first: whether it is, or would be, in memory. None is made.
+pub fn survey(candidates: &ScratchCandidates) -> Vec<(PathBuf, Result<bool, Unfit>)> {
+    let places = places(candidates, None, Path::new(SHARED_MEMORY)).into_iter();
+    places.map(|place| (place.path.clone(), place.look(candidates.uid))).collect()
+}
+
 fn find_among(candidates: &ScratchCandidates, disk: Option<&Path>, shared_memory: &Path) -> Result<Scratch, ScratchError> {
     let uid = candidates.uid;
     let mut skipped = Vec::new();
@@ -202,6 +208,33 @@ impl Place {
         check_private(&directory, uid)?;
         let in_memory = self.check_memory(&directory)?;
         Ok((directory, in_memory))
+    }
+
+    /// The same without making it: whether it is in memory, or would be.
+    fn look(&self, uid: u32) -> Result<bool, Unfit> {
+        if !self.path.is_absolute() {
+            return Err(Unfit::NotAbsolute);
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let would_be = match &self.make_in {
+            Some((parent, owned)) => {
+                let parent = File::from(open(parent, flags, Mode::empty())?);
+                if let Owned::ByMe(uid) = owned {
+                    check_private(&parent, *uid)?;
+                }
+                Some(self.check_memory(&parent)?)
+            }
+            None => None,
+        };
+        match (open(&self.path, flags | OFlags::NOFOLLOW, Mode::empty()), would_be) {
+            (Ok(directory), _) => {
+                let directory = File::from(directory);
+                check_private(&directory, uid)?;
+                self.check_memory(&directory)
+            }
+            (Err(Errno::NOENT), Some(in_memory)) => Ok(in_memory),
+            (Err(error), _) => Err(error.into()),
+        }
     }
 
     fn check_memory(&self, directory: &File) -> Result<bool, Unfit> {
@@ -364,6 +397,23 @@ mod tests {
         let scratch = find_among(&candidates(None, None), Some(disk.path()), missing).unwrap();
         assert!(!scratch.in_memory);
         assert!(scratch.path().starts_with(disk.path()));
+    }
+
+    #[test]
+    fn a_look_judges_as_a_search_does_and_makes_nothing() {
+        let (open_to_others, runtime, disk) = (memory(), memory(), disk());
+        fs::set_permissions(open_to_others.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        for chosen in [open_to_others.path(), disk.path(), Path::new("run")] {
+            let candidates = candidates(Some(chosen), Some(runtime.path()));
+            let surveyed = survey(&candidates);
+            assert!(matches!(surveyed[1], (_, Ok(true))) && fs::read_dir(runtime.path()).unwrap().next().is_none());
+            let found = find_scratch(&candidates, None).unwrap();
+            assert_eq!(found.path(), surveyed[1].0);
+            let why = |unfit: &Unfit| unfit.to_string();
+            assert_eq!(surveyed[0].1.as_ref().map_err(why), Err(why(&found.skipped[0].1)));
+            assert!(matches!(survey(&candidates)[1], (_, Ok(true))), "also once it is there");
+            fs::remove_dir(found.path()).unwrap();
+        }
     }
 
     #[test]

@@ -35,7 +35,9 @@ fn the_first_example_of_every_command_works_when_pasted() {
         let example = examples.lines().nth(1).unwrap().trim();
         assert!(example.starts_with(&format!("dotsops {command}")), "{example}");
         let ended = ended(sandbox.program(&shell).env("PATH", &path).env("EDITOR", "true").args(["-c", example]));
-        assert_eq!(ended.code, 0, "{example}\n{}", ended.stderr);
+        // What it finds on the machine of the tests is its own affair.
+        let is_answer = command == "doctor" && ended.code == 1 && ended.stderr.is_empty();
+        assert!(ended.code == 0 || is_answer, "{example}: {}\n{}", ended.code, ended.stderr);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod config_interchange;
 #[cfg(target_os = "linux")]
 pub mod core_dump;
 pub mod diff;
+pub mod doctor;
 pub mod edit;
 pub mod encrypt;
 pub mod error_chains;

@@ -113,6 +113,11 @@ pub fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
         }
         "keys" => (each(&["keys", "FILE"]), false),
         "filestatus" => (each(&["filestatus", "FILE"]), false),
+        "doctor" => {
+            let mut rows = each(&["doctor", "FILE"]);
+            rows.push(vec!["doctor", "--format", "json"]);
+            (rows, false)
+        }
         "man" => (vec![vec!["man"], vec!["man", "exec"], vec!["man", "nonsense"]], false),
         "completions" => (each(&["completions", "fish", "--", "dotsops", "exec", "-f", "FILE", "--only", ""]), false),
         "updatekeys" => {

@@ -67,7 +67,7 @@ pub const WRITERS: &[Writer] = &[
 
 /// The commands that write no file.
 pub const READERS: &[&str] =
-    &["exec", "keys", "get", "groups list", "rule", "filestatus", "completions", "man", "textconv", "diff"];
+    &["exec", "keys", "get", "groups list", "rule", "filestatus", "completions", "man", "textconv", "diff", "doctor"];
 
 const fn writer(
     name: &'static str,

@@ -179,7 +179,7 @@ fn discard(path: &Path, state: &Path, surroundings: &Surroundings) -> Result<Exi
 }
 
 /// The user's editor, or the first there is.
-fn find_editor(option: Option<&str>, surroundings: &Surroundings) -> Result<Editor, Failure> {
+pub(super) fn find_editor(option: Option<&str>, surroundings: &Surroundings) -> Result<Editor, Failure> {
     let environment = &surroundings.environment;
     let here = std::env::current_dir().unwrap_or_default();
     let find = |name: &str| process::resolve_program(name.as_ref(), environment.path().as_deref(), &here).ok();

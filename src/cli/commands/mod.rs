@@ -4,6 +4,7 @@ mod change;
 pub mod completions;
 pub mod decrypt;
 pub mod diff;
+pub mod doctor;
 pub mod edit;
 pub mod encrypt;
 pub mod exec;

@@ -103,6 +103,15 @@ pub const PLACES: &[Place] = &[
         },
     },
     Place {
+        name: "`/proc/swaps`, and `/sys/class/block` and `/sys/dev/block` of what stands there",
+        most: Access::Read,
+        why: "`doctor` says where memory could get to a disk unencrypted",
+        holds: |_, path| {
+            path == Path::new("/proc/swaps")
+                || ["/sys/class/block", "/sys/dev/block"].iter().any(|folder| path.starts_with(folder))
+        },
+    },
+    Place {
         name: "`/dev/tty`",
         most: Access::Write,
         why: "to ask a person: a value, a passphrase, yes or no",
