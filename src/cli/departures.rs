@@ -1,43 +1,78 @@
 //! Says how a file departs from its rule, or repeats itself, where that is no reason to refuse it.
 //!
-//! Its one invariant: a `.sops.yaml` that is missing or broken keeps nobody from what is there already.
+//! Its one invariant: a `.sops.yaml` that is missing or broken keeps nobody from what is there already, unless it is to be strict.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::consent::{Answer, ask};
 use super::failure::Failure;
+use crate::config::Config;
 use crate::document::metadata::Metadata;
+use crate::document::selection::Selection;
 use crate::ops::departures::{duplicates, other_selection, unnamed_recipients};
 use crate::ops::merge::marks::undecided;
 use crate::tree::Tree;
 
 /// What somebody who reads the file should know.
-pub fn of_reading(path: &Path, metadata: &Metadata, surroundings: &Surroundings) {
-    let (Some(config), Ok(absolute)) = (surroundings.config_to_compare(), std::path::absolute(path)) else { return };
-    let Some((option, text)) = other_selection(metadata, &config, &absolute) else { return };
+///
+/// # Errors
+/// As all of this room: only if what is worth a warning is to be refused.
+pub fn of_reading(path: &Path, metadata: &Metadata, surroundings: &Surroundings) -> Result<(), Failure> {
+    match compared(path, surroundings)?.and_then(|(config, absolute)| said_of_selection(path, metadata, &config, &absolute)) {
+        Some(said) => surroundings.finding(said),
+        None => Ok(()),
+    }
+}
+
+/// What somebody who changes the file should know. That another rule encrypts it is only asked about where it matters.
+pub fn of_changing(path: &Path, metadata: &Metadata, surroundings: &Surroundings) -> Result<(), Failure> {
+    if surroundings.strict {
+        of_reading(path, metadata, surroundings)?;
+    }
+    let Some((config, absolute)) = compared(path, surroundings)? else { return Ok(()) };
+    let unnamed = unnamed_recipients(metadata, Some(&config), &absolute).unwrap_or_default();
+    match unnamed.is_empty() {
+        true => Ok(()),
+        false => surroundings.finding(said_of_unnamed(path, &unnamed)),
+    }
+}
+
+/// What the file's rule encrypts, if the file itself says something else, and that in words.
+pub fn other_rule(path: &Path, metadata: &Metadata, surroundings: &Surroundings) -> Option<(Selection, String)> {
+    let (config, absolute) = compared(path, surroundings).ok().flatten()?;
+    let (option, text) = other_selection(metadata, &config, &absolute)?;
+    Some((Selection::new(option, &text).ok()?, said_of_selection(path, metadata, &config, &absolute)?))
+}
+
+/// The rules to compare a file with, and its absolute path.
+fn compared(path: &Path, surroundings: &Surroundings) -> Result<Option<(Config, PathBuf)>, Failure> {
+    let (Some(config), Ok(absolute)) = (surroundings.config_to_compare()?, std::path::absolute(path)) else { return Ok(None) };
+    if surroundings.strict && config.rule_for(&absolute)?.is_none() {
+        return Err(Failure::no_rules(Some(&config.path)));
+    }
+    Ok(Some((config, absolute)))
+}
+
+fn said_of_selection(path: &Path, metadata: &Metadata, config: &Config, absolute: &Path) -> Option<String> {
+    let (option, text) = other_selection(metadata, config, absolute)?;
     let (own, shown) = (&metadata.selection, path.display());
-    surroundings.output.warning(format_args!(
+    Some(format!(
         "{shown}: which values are encrypted is not as its rule says: it has `{}: {}`, the rule in {} `{}: {text}`",
         own.option().field(),
         own.text(),
         config.path.display(),
         option.field(),
-    ));
+    ))
 }
 
-/// What somebody who changes the file should know.
-pub fn of_changing(path: &Path, metadata: &Metadata, surroundings: &Surroundings) {
-    let (Some(config), Ok(absolute)) = (surroundings.config_to_compare(), std::path::absolute(path)) else { return };
-    let unnamed = unnamed_recipients(metadata, Some(&config), &absolute).unwrap_or_default();
-    if !unnamed.is_empty() {
-        say_unnamed(path, &unnamed, surroundings);
-    }
+fn said_of_unnamed(path: &Path, unnamed: &[String]) -> String {
+    format!("{} has recipients that no rule names: {}", path.display(), unnamed.join(", "))
 }
 
 /// Says who can read the file although no rule names them.
 pub fn say_unnamed(path: &Path, unnamed: &[String], surroundings: &Surroundings) {
-    surroundings.output.warning(format_args!("{} has recipients that no rule names: {}", path.display(), unnamed.join(", ")));
+    surroundings.output.warning(said_of_unnamed(path, unnamed));
 }
 
 /// Asks whether recipients that no rule names may get what they could not read so far.
@@ -53,18 +88,14 @@ pub fn consent_to_unnamed(path: &Path, unnamed: &[String], is_given: bool, surro
 }
 
 /// Says for which names a merge left two values in the plaintext `tree`.
-pub fn say_undecided(path: &Path, tree: &Tree, surroundings: &Surroundings) {
-    for name in undecided(tree) {
-        surroundings.output.warning(format_args!(
-            "{}: both sides of a merge changed `{name}`, and nobody has decided yet: `dotsops edit`",
-            path.display()
-        ));
-    }
+pub fn say_undecided(path: &Path, tree: &Tree, surroundings: &Surroundings) -> Result<(), Failure> {
+    let shown = path.display();
+    let said = |name| format!("{shown}: both sides of a merge changed `{name}`, and nobody has decided yet: `dotsops edit`");
+    undecided(tree).into_iter().try_for_each(|name| surroundings.finding(said(name)))
 }
 
 /// Says which names stand several times.
-pub fn say_duplicates(path: &Path, tree: &Tree, surroundings: &Surroundings) {
-    for name in duplicates(tree) {
-        surroundings.output.warning(format_args!("{}: `{name}` stands more than once; the last value counts", path.display()));
-    }
+pub fn say_duplicates(path: &Path, tree: &Tree, surroundings: &Surroundings) -> Result<(), Failure> {
+    let said = |name: String| format!("{}: `{name}` stands more than once; the last value counts", path.display());
+    duplicates(tree).into_iter().try_for_each(|name| surroundings.finding(said(name)))
 }

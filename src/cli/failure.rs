@@ -106,6 +106,18 @@ impl Failure {
         }
     }
 
+    /// What would be a warning.
+    pub fn strict(what: impl ToString) -> Self {
+        Self::new(ExitCode::Refused, what).hint("this is refused because of --strict or DOTSOPS_STRICT; else it is a warning")
+    }
+
+    /// No rules where a file must be compared with some.
+    pub fn nothing_to_compare() -> Self {
+        Self::new(ExitCode::Refused, "there is no .sops.yaml to compare the file with")
+            .because("--strict or DOTSOPS_STRICT asks for that")
+            .hint("`--config PATH` names one, `dotsops init` writes one")
+    }
+
     /// No home folder.
     pub fn no_home() -> Self {
         Self::new(ExitCode::World, "there is no home folder to keep anything in")

@@ -16,6 +16,7 @@ mod prompt;
 mod usage;
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
@@ -84,6 +85,10 @@ struct CommandLine<Verbs: Subcommand = Command> {
     #[arg(long, short, global = true)]
     quiet: bool,
 
+    /// Refuse what there would be a warning about, of a file, of .sops.yaml, or of how one departs from the other; also DOTSOPS_STRICT=1
+    #[arg(long, global = true)]
+    strict: bool,
+
     /// Take the rules for new files from PATH; without it from SOPS_CONFIG, else from the nearest .sops.yaml
     #[arg(long, global = true, value_name = "PATH")]
     config: Option<PathBuf>,
@@ -128,11 +133,25 @@ struct Surroundings {
     output: Output,
     /// The configuration that `--config` or else `SOPS_CONFIG` names.
     named_config: Option<PathBuf>,
+    /// Whether what would be warned about in a file or its rule is refused.
+    strict: bool,
 }
 
 impl Surroundings {
     fn now(&self) -> time::UtcDateTime {
         time::UtcDateTime::now()
+    }
+
+    /// Says what the user should know about a file or its rule.
+    ///
+    /// # Errors
+    /// The same as a refusal, if that is what such things are to be.
+    fn finding(&self, text: impl Display) -> Result<(), Failure> {
+        if self.strict {
+            return Err(Failure::strict(text));
+        }
+        self.output.warning(text);
+        Ok(())
     }
 
     /// The rules for new files: those that were named, else the nearest `.sops.yaml` from the working directory upwards. What looks
@@ -145,22 +164,29 @@ impl Surroundings {
         };
         match &config {
             Some(_) => self.judge_config(config.as_ref())?,
-            None => self.say_ignored(Search::from(&here).ignored.as_ref()),
+            None => self.say_ignored(Search::from(&here).ignored.as_ref())?,
         }
         Ok(config)
     }
 
     /// The same without a word, for who only compares a file with its rule: nothing if it cannot be used.
-    fn config_to_compare(&self) -> Option<Config> {
-        match &self.named_config {
-            Some(path) => Config::load(path).ok(),
-            None => Config::find(&std::env::current_dir().ok()?).ok().flatten(),
+    ///
+    /// # Errors
+    /// Only if it is to be strict: there must be rules then, and nothing to say about them.
+    fn config_to_compare(&self) -> Result<Option<Config>, Failure> {
+        if self.strict {
+            return self.config()?.map(Some).ok_or_else(Failure::nothing_to_compare);
         }
+        Ok(match &self.named_config {
+            Some(path) => Config::load(path).ok(),
+            None => std::env::current_dir().ok().and_then(|here| Config::find(&here).ok().flatten()),
+        })
     }
 
-    fn say_ignored(&self, ignored: Option<&PathBuf>) {
-        if let Some(ignored) = ignored {
-            self.output.warning(format_args!("{} is not used: the name must be .sops.yaml", ignored.display()));
+    fn say_ignored(&self, ignored: Option<&PathBuf>) -> Result<(), Failure> {
+        match ignored {
+            Some(ignored) => self.finding(format_args!("{} is not used: the name must be .sops.yaml", ignored.display())),
+            None => Ok(()),
         }
     }
 
@@ -172,13 +198,10 @@ impl Surroundings {
             if self.named_config.is_none() && !config.path.starts_with(init::root(&working_directory()?)) {
                 return Err(Failure::foreign_config(&config.path, stranger));
             }
-            self.output.warning(format_args!("{} decides who reads new files, and {stranger}", config.path.display()));
+            self.finding(format_args!("{} decides who reads new files, and {stranger}", config.path.display()))?;
         }
-        self.say_ignored(config.ignored.as_ref());
-        for warning in &config.warnings {
-            self.output.warning(format_args!("{}: {warning}", config.path.display()));
-        }
-        Ok(())
+        self.say_ignored(config.ignored.as_ref())?;
+        config.warnings.iter().try_for_each(|warning| self.finding(format_args!("{}: {warning}", config.path.display())))
     }
 }
 
@@ -234,9 +257,9 @@ fn verb(arguments: &[OsString]) -> Option<&OsStr> {
 /// tried alone; what it makes nothing of, as a request for help, is read again with all of them.
 fn parse(arguments: &[OsString]) -> Result<CommandLine, clap::Error> {
     if verb(arguments).is_some_and(|verb| verb == "exec")
-        && let Ok(CommandLine { command: OnlyExec::Exec(exec), quiet, config }) = CommandLine::try_parse_from(arguments)
+        && let Ok(CommandLine { command: OnlyExec::Exec(exec), quiet, strict, config }) = CommandLine::try_parse_from(arguments)
     {
-        return Ok(CommandLine { command: Command::Exec(exec), quiet, config });
+        return Ok(CommandLine { command: Command::Exec(exec), quiet, strict, config });
     }
     CommandLine::try_parse_from(arguments)
 }
@@ -258,7 +281,8 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         }
     };
     let named_config = line.config.or_else(|| environment.var("SOPS_CONFIG").map(PathBuf::from));
-    let surroundings = Surroundings { environment, output: Output::new(line.quiet), named_config };
+    let strict = line.strict || environment.var("DOTSOPS_STRICT").is_some_and(|value| value != "0");
+    let surroundings = Surroundings { environment, output: Output::new(line.quiet), named_config, strict };
     let outcome = match line.command {
         Command::Init(arguments) => commands::init::run(arguments, &surroundings),
         Command::Keygen(arguments) => commands::keygen::run(arguments, &surroundings),

@@ -17,6 +17,7 @@ mod loaders;
 mod no_file;
 mod readers;
 mod sealed;
+mod strict;
 mod table;
 mod terminal;
 mod truncated;

@@ -48,9 +48,9 @@ impl ChangeOptions {
         let original = change::open(&path, &keyring).map_err(|error| Failure::change(&path, error, UNCHANGED, &keyring))?;
         let clear_comments = original.document.clear_comments;
         if clear_comments > 0 {
-            surroundings.output.warning(super::clear_comments(clear_comments));
+            surroundings.finding(super::clear_comments(clear_comments))?;
         }
-        departures::of_changing(&path, original.document.metadata(), surroundings);
+        departures::of_changing(&path, original.document.metadata(), surroundings)?;
         Ok(Opened { path, keyring, original, allow_plaintext: self.allow_plaintext, surroundings, _lock: lock })
     }
 }
@@ -69,15 +69,17 @@ impl Opened<'_> {
         mut self,
         plan: impl FnOnce(&Variables) -> Result<Option<Plan>, VariableError>,
     ) -> Result<bool, Failure> {
+        let rule = departures::other_rule(&self.path, self.original.document.metadata(), self.surroundings);
+        let (rule, departure) = rule.unzip();
         let variables = Variables::of(&self.original.document, self.original.format);
-        let plan = variables.and_then(|variables| plan(&variables));
+        let plan = variables.and_then(|variables| plan(&variables.compared_with(rule.as_ref())));
         let plan = plan.map_err(|error| Failure::variable(&self.path, error, &self.keyring))?;
         let Some(plan) = plan else {
             self.surroundings.output.note(format_args!("{} is unchanged", self.path.display()));
             return Ok(false);
         };
-        self.tell(&plan);
-        self.consent(&plan)?;
+        self.tell(&plan)?;
+        self.consent(&plan, departure)?;
         let saved = self.original.save(&self.path, &plan.tree, self.surroundings.now(), ReadOnly::Refuse);
         match saved.map_err(|error| Failure::change(&self.path, error, UNCHANGED, &self.keyring))? {
             Durability::Durable => {}
@@ -88,7 +90,7 @@ impl Opened<'_> {
         Ok(true)
     }
 
-    fn tell(&self, plan: &Plan) {
+    fn tell(&self, plan: &Plan) -> Result<(), Failure> {
         let output = &self.surroundings.output;
         plan.notes.iter().for_each(|note| output.note(note));
         if !plan.dropped_lines.is_empty() {
@@ -99,14 +101,17 @@ impl Opened<'_> {
             let name = referring.name.as_ref().map(|name| format!(" (`{name}`)")).unwrap_or_default();
             output.warning(format_args!("line {}{name} refers to a name that is gone", referring.line));
         }
-        plan.notable.iter().for_each(|(name, effect)| output.warning(super::encrypt::notable(name, *effect)));
+        plan.notable.iter().try_for_each(|(name, effect)| self.surroundings.finding(super::encrypt::notable(name, *effect)))
     }
 
-    fn consent(&self, plan: &Plan) -> Result<(), Failure> {
+    fn consent(&self, plan: &Plan, departure: Option<String>) -> Result<(), Failure> {
         let allowed = |name: &String| self.allow_plaintext.iter().any(|pattern| glob_matches(pattern, name));
         let asked: Vec<String> = plan.newly_clear.iter().filter(|name| !allowed(name)).cloned().collect();
         if asked.is_empty() {
             return Ok(());
+        }
+        if let Some(departure) = departure {
+            self.surroundings.output.warning(departure);
         }
         match ask(&format!("The file's rule does not encrypt these, anybody could read them: {}. Go on?", asked.join(", "))) {
             Answer::Yes => Ok(()),

@@ -63,12 +63,12 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let document = EncryptedDocument::new(contents).map_err(not_a_document)?;
     let opened = document.open(&keyring).map_err(|error| Failure::cannot_open(&path, &error, &keyring))?;
     if opened.clear_comments > 0 {
-        surroundings.output.warning(super::clear_comments(opened.clear_comments));
+        surroundings.finding(super::clear_comments(opened.clear_comments))?;
     }
-    departures::say_duplicates(&path, &opened.tree, surroundings);
-    departures::say_undecided(&path, &opened.tree, surroundings);
+    departures::say_duplicates(&path, &opened.tree, surroundings)?;
+    departures::say_undecided(&path, &opened.tree, surroundings)?;
     if !from_stdin {
-        departures::of_reading(&path, opened.metadata(), surroundings);
+        departures::of_reading(&path, opened.metadata(), surroundings)?;
     }
     let plaintext = match &part {
         None => format.emit(&opened.tree, None, None)?,

@@ -71,7 +71,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         }
     }
     let may_reveal = arguments.reveal && compared == Compared::Values;
-    let people = surroundings.config_to_compare().as_ref().map(People::of).unwrap_or_default();
+    let people = surroundings.config_to_compare()?.as_ref().map(People::of).unwrap_or_default();
     for change in &changes {
         say(change, may_reveal, &people, surroundings)?;
     }

@@ -11,7 +11,7 @@ use crate::cli::failure::{Failure, chain};
 use crate::cli::left_behind;
 use crate::cli::output::Output;
 use crate::ops::edit::check::{Changes, Mistakes};
-use crate::ops::edit::dialog::{Choice, Consent, Dialog, Fact};
+use crate::ops::edit::dialog::{Choice, Consent, Dialog, Fact, Finding};
 use crate::ops::edit::drafts::DraftPlace;
 use crate::ops::edit::editors::Editor;
 use crate::ops::edit::error::{DraftFailure, EditError};
@@ -111,19 +111,21 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         read_only: if arguments.force { ReadOnly::Replace } else { ReadOnly::Refuse },
         guard: own_program.as_deref(),
         resume: arguments.resume,
+        other_rule: &|metadata| departures::other_rule(&path, metadata, surroundings).map(|(rule, _)| rule),
         new_metadata: &new_metadata,
     };
-    let outcome =
-        session::edit(&request, &mut Terminal { path: &path, surroundings, output: &surroundings.output, signals: &signals });
+    let output = &surroundings.output;
+    let mut terminal = Terminal { path: &path, surroundings, output, signals: &signals, departure: None, refusal: None };
+    let outcome = session::edit(&request, &mut terminal);
     let signal = match outcome {
         Err(EditError::Interrupted { signal }) => Some(signal),
         _ => signals.pending(),
     };
     let draft_kept = DraftPlace::of(&state, &path).is_ok_and(|draft| draft.is_taken());
-    let output = &surroundings.output;
-    let ended = match outcome {
-        Ok(outcome) => Ok(tell_outcome(&path, &outcome, output)),
-        Err(error) => Err(Failure::edit(&path, error, draft_kept, &keyring)),
+    let ended = match (outcome, terminal.refusal) {
+        (Ok(outcome), _) => Ok(tell_outcome(&path, &outcome, output)),
+        (Err(_), Some(refusal)) => Err(refusal.with_draft(&path, draft_kept)),
+        (Err(error), None) => Err(Failure::edit(&path, error, draft_kept, &keyring)),
     };
     if let Some(signal) = signal {
         // The session is wiped by now, and whoever waits for us shall see what ended us.
@@ -198,6 +200,10 @@ struct Terminal<'a> {
     surroundings: &'a Surroundings,
     output: &'a Output,
     signals: &'a DeathSignals,
+    /// How the file's own rule differs from that of `.sops.yaml`, if it does.
+    departure: Option<String>,
+    /// Why it does not go on.
+    refusal: Option<Failure>,
 }
 
 impl Terminal<'_> {
@@ -232,6 +238,9 @@ impl Dialog for Terminal<'_> {
     }
 
     fn accept_clear(&mut self, names: &[String]) -> Consent {
+        if let Some(departure) = self.departure.take() {
+            self.output.problem(departure);
+        }
         self.output.problem(format_args!(
             "the file's rule does not encrypt these values, anybody could read them: {}",
             names.join(", ")
@@ -259,17 +268,27 @@ impl Dialog for Terminal<'_> {
         }
     }
 
+    fn goes_on(&mut self, finding: Finding) -> bool {
+        let said = match finding {
+            Finding::Opened(metadata) => {
+                self.departure = departures::other_rule(self.path, metadata, self.surroundings).map(|(_, said)| said);
+                departures::of_changing(self.path, metadata, self.surroundings)
+            }
+            Finding::ClearComments(count) => self.surroundings.finding(super::clear_comments(count)),
+            Finding::Notable(name, effect) => self.surroundings.finding(super::encrypt::notable(name, effect)),
+        };
+        self.refusal = said.err();
+        self.refusal.is_none()
+    }
+
     fn tell(&mut self, fact: Fact) {
         let output = self.output;
         match fact {
             Fact::Stored(note) => output.note(note),
             Fact::LineEndings => output.note("Windows line endings became LF"),
-            Fact::Notable(name, effect) => output.warning(super::encrypt::notable(name, effect)),
             Fact::EditorKeeps(editor, what) => output.warning(format_args!("{editor}: {what}")),
             Fact::BehindLink(path) => output.note(format_args!("the link leads to {}, which is edited", path.display())),
-            Fact::Opened(metadata) => departures::of_changing(self.path, metadata, self.surroundings),
             Fact::Found(found) => left_behind::tell(found, output),
-            Fact::ClearComments(count) => output.warning(super::clear_comments(count)),
             Fact::DraftOnOtherBase => output.warning(
                 "the file changed since the draft was kept: you see it as it is now, below it your own lines as `#!dotsops mine …`; \
                  what you had removed is there again",

@@ -106,7 +106,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         .map_err(|error| Failure::new_file(&error))?;
     let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, arguments.fix)
         .map_err(|error| Failure::cannot_store(&shown, error, (!arguments.fix).then_some("--fix")))?;
-    tell(&prepared, surroundings);
+    tell(&prepared, surroundings)?;
     consent_to_clear(&prepared, &metadata, &arguments.allow_plaintext, surroundings)?;
     let keyring = surroundings.environment.keyring();
     consent_to_strangers(&metadata, &arguments, &keyring, surroundings)?;
@@ -172,7 +172,7 @@ fn already_encrypted(
 }
 
 /// Says what storing the plaintext changes.
-pub(super) fn tell(prepared: &Prepared, surroundings: &Surroundings) {
+pub(super) fn tell(prepared: &Prepared, surroundings: &Surroundings) -> Result<(), Failure> {
     let output = &surroundings.output;
     if prepared.line_endings_changed {
         output.note("Windows line endings became LF");
@@ -184,9 +184,7 @@ pub(super) fn tell(prepared: &Prepared, surroundings: &Surroundings) {
         output.note(format_args!("line {line} is a comment now: python-dotenv ignores it"));
     }
     prepared.notes.iter().for_each(|note| output.note(note));
-    for (name, effect) in encrypt::notable_names(&prepared.tree) {
-        output.warning(notable(&name, effect));
-    }
+    encrypt::notable_names(&prepared.tree).iter().try_for_each(|(name, effect)| surroundings.finding(notable(name, *effect)))
 }
 
 /// What a name does to the programs that `exec` runs.

@@ -12,7 +12,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::ops::exec::known::Known;
 use crate::ops::exec::policy::{glob_matches, holds_key};
-use crate::ops::exec::{self, Names, Options};
+use crate::ops::exec::{self, Names, Options, Warning};
 use crate::secret::SecretBytes;
 use crate::sys::process::{self, Program};
 
@@ -116,7 +116,13 @@ fn become_program(arguments: Arguments, surroundings: &Surroundings) -> Result<E
         },
     };
     let made = exec::environment(&files, &keyring, &options).map_err(|error| Failure::exec(&error, &keyring))?;
-    made.warnings.iter().for_each(|warning| surroundings.output.warning(warning));
+    for warning in &made.warnings {
+        match warning {
+            // It is about this machine, not about a file.
+            Warning::NotRemembered { .. } => surroundings.output.warning(warning),
+            _ => surroundings.finding(warning)?,
+        }
+    }
 
     let mut variables: Vec<(OsString, SecretBytes)> = environment.inherited(arguments.keep_keys);
     let given: HashSet<&[u8]> = made.variables.iter().map(|variable| variable.name.as_slice()).collect();

@@ -41,11 +41,11 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let opened = file::read(&path, None)?;
     let format = opened.format;
     let document = opened.document()?.open(&keyring).map_err(|error| Failure::cannot_open(&path, &error, &keyring))?;
-    departures::of_reading(&path, document.metadata(), surroundings);
+    departures::of_reading(&path, document.metadata(), surroundings)?;
     if undecided(&document.tree).contains(&key) {
         return Err(Failure::undecided(&path, &key));
     }
-    departures::say_undecided(&path, &document.tree, surroundings);
+    departures::say_undecided(&path, &document.tree, surroundings)?;
     let failure = |error| Failure::variable(&path, error, &keyring);
     let variables = Variables::of(&document, format).map_err(failure)?;
     if literal {
@@ -54,7 +54,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     let found = variables.value(&key, &|name| surroundings.environment.value(name)).map_err(failure)?;
     for notice in &found.notices {
-        surroundings.output.warning(told(&key, notice));
+        surroundings.finding(told(&key, notice))?;
     }
     surroundings.output.value(&found.value.into_bytes())?;
     Ok(ExitCode::Done)

@@ -174,7 +174,7 @@ fn open(change: &Change, keyring: &Keyring, surroundings: &Surroundings) -> Resu
     }
     let file = EncryptedFile::of(file::read(&path, None)?)?;
     let unlocked = file.unlock(keyring).map_err(|error| Failure::cannot_open(&path, &error, keyring))?;
-    warn_of_oddities(&unlocked, surroundings);
+    warn_of_oddities(&unlocked, surroundings)?;
     Ok(unlocked)
 }
 

@@ -249,7 +249,7 @@ impl Ready<'_> {
         super::warn_of_weak_links(&metadata.key_groups, metadata.shamir_threshold, self.surroundings);
         let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, false)
             .map_err(|error| Failure::cannot_store(&plaintext, error, Some(&fix)))?;
-        encrypt_command::tell(&prepared, self.surroundings);
+        encrypt_command::tell(&prepared, self.surroundings)?;
         encrypt_command::consent_to_clear(&prepared, &metadata, &self.arguments.allow_plaintext, self.surroundings)?;
         init::encrypt_into(file, prepared, metadata, format, &self.keyring, self.surroundings.now())?;
         self.say(format_args!("{}: made from {}, and read back", file.display(), plaintext.display()))?;

@@ -29,9 +29,9 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let path = file_or_default(arguments.file.or(arguments.file_option), surroundings)?;
     let opened = file::read(&path, None)?;
     if !opened.is_encrypted() {
-        surroundings.output.warning(format_args!("{} is not encrypted", path.display()));
+        surroundings.finding(format_args!("{} is not encrypted", path.display()))?;
     }
-    departures::say_duplicates(&path, &opened.contents.tree, surroundings);
+    departures::say_duplicates(&path, &opened.contents.tree, surroundings)?;
     let mut seen = std::collections::HashSet::new();
     for (key, _) in opened.contents.tree.documents.iter().flat_map(|document| document.entries()) {
         let name = file::variable_name(key);

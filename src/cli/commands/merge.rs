@@ -53,7 +53,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         Documents::open(path, &versions, &keyring).map_err(|error| Failure::version(path, error, &keyring))?;
     for document in [&documents.ours, &documents.theirs] {
         if document.clear_comments > 0 {
-            surroundings.output.warning(super::clear_comments(document.clear_comments));
+            surroundings.finding(super::clear_comments(document.clear_comments))?;
         }
     }
     let (config, absolute) = (surroundings.config()?, std::path::absolute(path)?);

@@ -82,7 +82,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         }
         let rotated = rotate::rotate(original, &readers, &keyring, surroundings.now())
             .map_err(|error| Failure::rotate(&path, error, NOTHING, &keyring))?;
-        tell(&path, &rotated, surroundings);
+        tell(&path, &rotated, surroundings)?;
         if rotated.is_lost {
             // Who takes himself out should know it. If nobody asked for that, somebody else has changed who the readers are.
             if readers.remove.is_empty() && !arguments.yes {
@@ -140,7 +140,7 @@ fn replace_all(prepared: &[(PathBuf, Rotated, FileLock)], keyring: &Keyring, sur
     Ok(())
 }
 
-fn tell(path: &Path, rotated: &Rotated, surroundings: &Surroundings) {
+fn tell(path: &Path, rotated: &Rotated, surroundings: &Surroundings) -> Result<(), Failure> {
     let (output, path) = (&surroundings.output, path.display());
     for fact in &rotated.facts {
         match fact {
@@ -149,12 +149,13 @@ fn tell(path: &Path, rotated: &Rotated, surroundings: &Surroundings) {
                 output.warning(format_args!("{recipient} is no recipient of {path}, so nothing was taken away"))
             }
             Fact::Duplicates(names) => {
-                output.warning(format_args!("{path} defines some names several times: {}", names.join(", ")));
+                surroundings.finding(format_args!("{path} defines some names several times: {}", names.join(", ")))?;
             }
-            Fact::ClearComments(count) => output.warning(super::clear_comments(*count)),
+            Fact::ClearComments(count) => surroundings.finding(super::clear_comments(*count))?,
             Fact::WeakLinks(weak) => super::say_weak(weak, surroundings),
         }
     }
+    Ok(())
 }
 
 fn split(lists: &[String]) -> Vec<String> {

@@ -48,7 +48,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
             return Ok(ExitCode::Done);
         }
     };
-    let people = surroundings.config_to_compare().as_ref().map(People::of).unwrap_or_default();
+    let people = surroundings.config_to_compare().ok().flatten().as_ref().map(People::of).unwrap_or_default();
     let masks = |data_key: &DataKey| {
         let own = environment.state_folder().and_then(|state| MaskKey::of_user(&state));
         own.unwrap_or_else(|| MaskKey::of_file(data_key))

@@ -227,7 +227,7 @@ impl Run<'_> {
         let Pending { file, change, groups } = pending;
         let path = file.path.clone();
         let unlocked = file.unlock(&self.keyring).map_err(|error| Failure::cannot_open(&path, &error, &self.keyring))?;
-        warn_of_oddities(&unlocked, self.surroundings);
+        warn_of_oddities(&unlocked, self.surroundings)?;
         unlocked.wrap_for(groups, change.threshold, &self.keyring).map_err(|error| Failure::rewrap(&path, error))
     }
 
@@ -288,13 +288,14 @@ fn lines(change: &Change, people: &People) -> Vec<String> {
 
 /// Says that names stand several times, or that a value is not what the file's rule makes of it. It keeps nobody from being let in or
 /// put out.
-pub(super) fn warn_of_oddities(unlocked: &Unlocked, surroundings: &Surroundings) {
-    departures::say_duplicates(&unlocked.file.path, &unlocked.file.document.tree, surroundings);
+pub(super) fn warn_of_oddities(unlocked: &Unlocked, surroundings: &Surroundings) -> Result<(), Failure> {
+    departures::say_duplicates(&unlocked.file.path, &unlocked.file.document.tree, surroundings)?;
     if let Some(key) = &unlocked.in_clear {
         let name = file::variable_name(key);
         let shown = unlocked.file.path.display();
-        surroundings.output.warning(format_args!("{shown}: `{name}` stands in clear, although the file's rule encrypts it"));
+        surroundings.finding(format_args!("{shown}: `{name}` stands in clear, although the file's rule encrypts it"))?;
     }
+    Ok(())
 }
 
 fn counted(files: usize) -> String {

@@ -64,6 +64,14 @@ impl Failure {
             .hint("name a folder in memory in DOTSOPS_EDIT_DIR, or allow a disk with --allow-disk-plaintext")
     }
 
+    /// The same, and what became of the text.
+    pub fn with_draft(self, path: &Path, draft_kept: bool) -> Self {
+        match draft_kept {
+            true => self.hint(format!("what you typed is kept, encrypted: `dotsops edit --resume {}`", shell_word(path))),
+            false => self,
+        }
+    }
+
     /// An edit that did not end with a saved file.
     pub fn edit(path: &Path, error: EditError, draft_kept: bool, keyring: &Keyring) -> Self {
         let (shown, word) = (path.display(), shell_word(path));

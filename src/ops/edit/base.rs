@@ -73,7 +73,7 @@ impl Base {
         let Ok(draft) = Draft::read(sealed) else { return false };
         let Original { document, format, .. } = &self.original;
         let Ok(text) = draft.open(document.data_key()) else { return false };
-        let checked = check::check(&text, &self.text, &document.tree, document.metadata(), *format);
+        let checked = check::check(&text, &self.text, &document.tree, document.metadata(), None, *format);
         checked.is_ok_and(|checked| self.is_said_by(&checked))
     }
 

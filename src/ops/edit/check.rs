@@ -16,7 +16,7 @@ use crate::ops::encrypt::{self, secret_in_comment};
 use crate::ops::exec::policy::Effect;
 use crate::ops::file;
 use crate::secret::{SecretBytes, SecretString};
-use crate::tree::{Item, Tree, Value};
+use crate::tree::{Item, Key, Tree, Value};
 
 /// How a line begins that shows the two sides of a conflict. It is a question to the user and is never stored.
 pub const CONFLICT: &str = "#!dotsops ";
@@ -37,7 +37,8 @@ pub struct Checked {
     pub line_endings_changed: bool,
 }
 
-/// Checks `edited` against the text and tree before.
+/// Checks `edited` against the text and tree before. `rule` is what the rule of the file encrypts, if its `metadata` say something else:
+/// somebody may have put that there to read what is written from now on.
 ///
 /// # Errors
 /// [`Mistakes`], in words for the one who typed it.
@@ -46,6 +47,7 @@ pub fn check(
     before: &SecretString,
     base: &Tree,
     metadata: &Metadata,
+    rule: Option<&Selection>,
     format: &dyn Format,
 ) -> Result<Checked, Mistakes> {
     let selection = &metadata.selection;
@@ -68,6 +70,12 @@ pub fn check(
     let InClear { names: clear, comments } = leaves_in_clear(&tree, selection);
     let is_new = |name: &Cow<'_, str>| !before_clear.contains(name);
     let mut newly_clear: Vec<String> = clear.iter().map(file::variable_name).filter(is_new).map(Cow::into_owned).collect();
+    if let Some(rule) = rule {
+        let meant = leaves_in_clear(&tree, rule).names;
+        let affected =
+            clear.iter().filter(|name| !meant.contains(name) && is_changed(name, &tree, base)).map(file::variable_name);
+        newly_clear.extend(affected.filter(|name| before_clear.contains(name)).map(Cow::into_owned));
+    }
     let was_there = |comment: &SecretBytes| before.comments.iter().any(|there| there.ct_eq(comment.expose()));
     newly_clear.extend(comments.iter().filter(|comment| !was_there(comment)).filter_map(|c| secret_in_comment(c, selection)));
     let mut notable = encrypt::notable_names(&tree);
@@ -78,6 +86,19 @@ pub fn check(
     let is_content = |item: &Item| !matches!(item, Item::BlankLine);
     let emptied = !tree.first().iter().any(is_content) && base.first().iter().any(is_content);
     Ok(Checked { tree, notes: stored.notes, newly_clear, notable, emptied, line_endings_changed: stored.line_endings_changed })
+}
+
+/// Whether `name` has values in `tree` that it has not in `base`.
+fn is_changed(name: &Key, tree: &Tree, base: &Tree) -> bool {
+    let values = |tree: &Tree| -> Vec<SecretBytes> {
+        let entries = tree.first().iter().filter_map(|item| match item {
+            Item::Entry(key, value) if key == name => Some(dotenv::value_text(value).unwrap_or_default()),
+            _ => None,
+        });
+        entries.collect()
+    };
+    let before = values(base);
+    values(tree).iter().any(|value| !before.iter().any(|there| there.ct_eq(value.expose())))
 }
 
 /// A text as it will be stored.

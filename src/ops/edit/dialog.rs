@@ -21,6 +21,8 @@ pub trait Dialog {
     fn accept_empty(&mut self) -> Consent;
     /// The editor was back at once, unchanged: wait until the user says that it is closed.
     fn wait_until_closed(&mut self);
+    /// Something speaks against going on: goes on all the same (`true`), or refuses.
+    fn goes_on(&mut self, finding: Finding) -> bool;
     /// Tells something in one line.
     fn tell(&mut self, fact: Fact);
 }
@@ -47,24 +49,28 @@ pub enum Consent {
     Withheld,
 }
 
+/// Something about the file that the user should know, and that may be a reason to stop.
+pub enum Finding<'a> {
+    /// The file that is edited says this about its own encryption.
+    Opened(&'a Metadata),
+    /// Comments that anybody could have added.
+    ClearComments(usize),
+    /// A new name has an effect on what runs with it.
+    Notable(&'a str, Effect),
+}
+
 /// Something the user should know.
 pub enum Fact<'a> {
     /// What storing a line changed.
     Stored(&'a Note),
     /// Windows line endings became LF.
     LineEndings,
-    /// A new name has an effect on what runs with it.
-    Notable(&'a str, Effect),
     /// What the editor may keep.
     EditorKeeps(&'a str, &'a str),
     /// The file is behind a link.
     BehindLink(&'a Path),
-    /// The file that is edited says this about its own encryption.
-    Opened(&'a Metadata),
     /// What an edit that was killed has left.
     Found(&'a Found),
-    /// Comments that anybody could have added.
-    ClearComments(usize),
     /// The file changed since the draft was made, and both are shown.
     DraftOnOtherBase,
     /// The plaintext could not be wiped from here.

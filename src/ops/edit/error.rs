@@ -99,6 +99,9 @@ pub enum EditError {
     /// The text cannot be stored. A draft is kept.
     #[error("{0}")]
     Mistakes(Mistakes),
+    /// Something speaks against going on, and that is to be a reason.
+    #[error("the file is not as it should be")]
+    Refused,
     /// Names would stand in clear, and nobody agreed. A draft is kept.
     #[error("these names would stand in the file unencrypted: {}", names.join(", "))]
     WouldBeClear {

@@ -14,7 +14,7 @@ use time::UtcDateTime;
 
 use super::base::Base;
 use super::check::{self, Changes, Checked};
-use super::dialog::{Choice, Consent, Dialog, Fact};
+use super::dialog::{Choice, Consent, Dialog, Fact, Finding};
 use super::draft::{Draft, DraftError, DraftKey};
 use super::drafts::DraftPlace;
 use super::editors::Editor;
@@ -24,6 +24,7 @@ use super::meta::Meta;
 use super::sweep::sweep;
 use crate::dialect;
 use crate::document::metadata::Metadata;
+use crate::document::selection::Selection;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::{Durability, Original};
 use crate::ops::exec::policy::glob_matches;
@@ -69,6 +70,8 @@ pub struct Edit<'a> {
     pub guard: Option<&'a Path>,
     /// Whether to go on from the kept draft.
     pub resume: bool,
+    /// What the rule of the file encrypts, if its metadata say something else.
+    pub other_rule: &'a dyn Fn(&Metadata) -> Option<Selection>,
     /// Makes the metadata of a file that is not there yet, from its absolute path.
     pub new_metadata: &'a dyn Fn(&Path) -> Result<Metadata, NewFileError>,
 }
@@ -107,11 +110,11 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
         },
         (None, false) => Base::open(request, dialog)?.with_its_text(),
     };
-    if !base.original.is_new {
-        dialog.tell(Fact::Opened(base.original.document.metadata()));
-    }
-    if base.original.document.clear_comments > 0 {
-        dialog.tell(Fact::ClearComments(base.original.document.clear_comments));
+    let (document, is_new) = (&base.original.document, base.original.is_new);
+    let may_be = (is_new || dialog.goes_on(Finding::Opened(document.metadata())))
+        && (document.clear_comments == 0 || dialog.goes_on(Finding::ClearComments(document.clear_comments)));
+    if !may_be {
+        return Err(EditError::Refused);
     }
     let draft_key = DraftKey::derive(base.original.document.data_key())?;
     Running { request, dialog, base, shown: start, drafts, draft_key, warned: false, lock, guard: None }.run()
@@ -201,8 +204,9 @@ impl Running<'_> {
             fault_point!(kill DraftKept);
             self.check_signals()?;
             let base = &self.base;
-            let Original { document, format, .. } = &base.original;
-            match check::check(&edited, &base.text, &document.tree, document.metadata(), *format) {
+            let Original { document, format, is_new, .. } = &base.original;
+            let rule = if *is_new { None } else { (self.request.other_rule)(document.metadata()) };
+            match check::check(&edited, &base.text, &document.tree, document.metadata(), rule.as_ref(), *format) {
                 Ok(checked) if base.is_said_by(&checked) => return Ok(Edited::Unchanged),
                 Ok(checked) => {
                     if self.is_accepted(&checked)? {
@@ -331,7 +335,9 @@ impl Running<'_> {
             self.dialog.tell(Fact::LineEndings);
         }
         checked.notes.iter().for_each(|note| self.dialog.tell(Fact::Stored(note)));
-        checked.notable.iter().for_each(|(name, effect)| self.dialog.tell(Fact::Notable(name, *effect)));
+        if !checked.notable.iter().all(|(name, effect)| self.dialog.goes_on(Finding::Notable(name, *effect))) {
+            return Err(EditError::Refused);
+        }
         let changes = check::changes(&self.base.original.document.tree, &checked.tree);
         let Edit { path, read_only, now, .. } = self.request;
         self.base.original.document.metadata_mut().raise_version();

@@ -244,7 +244,7 @@ impl Variables<'_> {
     ) -> Result<Plan, VariableError> {
         let (edited, touched) = wanted.text(self.stored.expose());
         let tree = &self.document.tree;
-        let checked = check::check(&edited, &self.stored, tree, self.document.metadata(), self.format)?;
+        let checked = check::check(&edited, &self.stored, tree, self.document.metadata(), self.rule, self.format)?;
         let Checked { tree, notes, newly_clear, notable, .. } = checked;
 
         let after = self.format.emit(&tree, None, None)?;

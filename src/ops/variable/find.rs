@@ -11,6 +11,7 @@ use super::error::VariableError;
 use crate::dialect;
 use crate::dialect::scanner::{Kind, Statement};
 use crate::document::DecryptedDocument;
+use crate::document::selection::Selection;
 use crate::format::Format;
 use crate::ops::change::plaintext;
 use crate::ops::file::variable_name;
@@ -25,6 +26,8 @@ pub struct Variables<'a> {
     pub(super) stored: SecretString,
     /// The same as it is read.
     pub(super) read: SecretString,
+    /// What the rule of the file encrypts, if the file itself says something else.
+    pub(super) rule: Option<&'a Selection>,
     /// For each line of `read`, its item.
     items: Vec<usize>,
 }
@@ -63,7 +66,12 @@ impl<'a> Variables<'a> {
             let returns = line.strip_suffix('\r').unwrap_or(line).matches('\r').count();
             items.extend(std::iter::repeat_n(item, returns + 1));
         }
-        Ok(Self { document, format, stored, read, items })
+        Ok(Self { document, format, stored, read, rule: None, items })
+    }
+
+    /// The same, compared with what the `rule` of the file encrypts, if the file itself says something else.
+    pub fn compared_with(self, rule: Option<&'a Selection>) -> Self {
+        Self { rule, ..self }
     }
 
     /// The names in the file, each once.
