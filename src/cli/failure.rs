@@ -12,6 +12,8 @@ mod merge;
 mod open;
 mod readers;
 
+pub use edit::counted_time;
+
 use std::error::Error;
 use std::ffi::OsStr;
 use std::io;
@@ -414,7 +416,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
 }
 
 /// A path as short as it can be.
-fn from_here(path: &Path) -> PathBuf {
+pub fn from_here(path: &Path) -> PathBuf {
     let here = std::env::current_dir().ok();
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
 }

@@ -19,8 +19,20 @@ use crate::support::sandbox::{IDENTITY, RECIPIENT, Sandbox, ended};
 use crate::support::trace::{Access, Event, Trace, strace};
 
 /// Verbs that only ever read, unless `-o` names a file.
-const READERS: &[&str] =
-    &["exec", "decrypt", "get", "keys", "filestatus", "rule", "groups list", "completions", "man", "diff", "doctor"];
+const READERS: &[&str] = &[
+    "exec",
+    "decrypt",
+    "get",
+    "keys",
+    "filestatus",
+    "rule",
+    "groups list",
+    "drafts list",
+    "completions",
+    "man",
+    "diff",
+    "doctor",
+];
 
 impl Run {
     /// What is wrong with what was done, and which places were used.

@@ -65,6 +65,11 @@ pub fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             rows.push(vec!["edit", "--discard", "secrets.env"]);
             (rows, false)
         }
+        // Of drafts that the editor before it left.
+        "drafts list" => {
+            (vec![vec!["edit", "--allow-disk-plaintext", "--editor", "./fails", "secrets.env"], vec!["drafts", "list"]], false)
+        }
+        "drafts drop" => (vec![vec!["drafts", "drop", "secrets.env"], vec!["drafts", "drop", "--yes", "secrets.env"]], false),
         "exec" => {
             let mut rows = each(&["exec", "-f", "FILE", "--", "./shows"]);
             rows.extend(each(&["exec", "--literal", "--keep-existing", "-f", "FILE", "--", "./shows"]));
@@ -169,6 +174,7 @@ pub fn furnish(sandbox: &Sandbox) {
     let good = format!("# {VALUE}\nA={VALUE}\nexport B='{VALUE} x' # {VALUE}\n");
     sandbox.write("plain.env", &good);
     sandbox.write(".env", &good);
+    sandbox.write(".env.example", "FROM_EXAMPLE=\n");
     sandbox.encrypted("secrets.env", &good);
     let text = sandbox.read("secrets.env");
     sandbox.write("damaged.env", text.replacen("tag:", "tag:A", 1));

@@ -66,8 +66,21 @@ pub const WRITERS: &[Writer] = &[
 ];
 
 /// The commands that write no file.
-pub const READERS: &[&str] =
-    &["exec", "keys", "get", "groups list", "rule", "filestatus", "completions", "man", "textconv", "diff", "doctor"];
+pub const READERS: &[&str] = &[
+    "drafts list",
+    "drafts drop",
+    "exec",
+    "keys",
+    "get",
+    "groups list",
+    "rule",
+    "filestatus",
+    "completions",
+    "man",
+    "textconv",
+    "diff",
+    "doctor",
+];
 
 const fn writer(
     name: &'static str,

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod decrypt;
 pub mod diff;
 pub mod doctor;
+pub mod drafts;
 pub mod edit;
 pub mod encrypt;
 pub mod exec;

@@ -72,6 +72,13 @@ impl Failure {
         }
     }
 
+    /// A draft that was to be thrown away, and nobody was there to ask.
+    pub fn draft_not_dropped(file: &Path) -> Self {
+        Self::new(ExitCode::Refused, format!("the draft of {} is kept", file.display()))
+            .because("it is the only place of what was typed, and nobody is there to ask")
+            .hint(format!("`dotsops drafts drop --yes {}` throws it away", shell_word(file)))
+    }
+
     /// An edit that did not end with a saved file.
     pub fn edit(path: &Path, error: EditError, draft_kept: bool, keyring: &Keyring) -> Self {
         let (shown, word) = (path.display(), shell_word(path));
@@ -127,10 +134,11 @@ impl Failure {
     }
 }
 
-pub(super) fn counted_time(age: std::time::Duration) -> String {
+pub fn counted_time(age: std::time::Duration) -> String {
     match age.as_secs() {
         seconds @ 0..60 => counted(seconds as usize, "second", "seconds"),
         seconds @ 60..3600 => counted(seconds as usize / 60, "minute", "minutes"),
-        seconds => counted(seconds as usize / 3600, "hour", "hours"),
+        seconds @ 3600..172_800 => counted(seconds as usize / 3600, "hour", "hours"),
+        seconds => counted(seconds as usize / 86_400, "day", "days"),
     }
 }

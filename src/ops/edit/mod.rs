@@ -12,6 +12,7 @@ pub mod editors;
 pub mod error;
 pub mod guard;
 mod hidden_lines;
+pub mod kept;
 mod meta;
 pub mod session;
 pub mod sweep;

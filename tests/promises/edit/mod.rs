@@ -5,6 +5,7 @@
 mod draft;
 mod editor_ends;
 mod guard;
+mod kept;
 mod left_behind;
 mod mistakes;
 mod new_file;

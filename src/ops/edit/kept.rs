@@ -1,0 +1,168 @@
+//! All drafts that are kept, and what of them can be told.
+//!
+//! Knows no words. Its one invariant: a draft is only looked at here, and of its text only names are told.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::check;
+use super::draft::{self, Draft, DraftError, SealedDraft};
+use super::drafts::DraftPlace;
+use crate::format::dotenv;
+use crate::keys::keyring::Keyring;
+use crate::ops::change::Original;
+use crate::ops::file::{self, MAX_FILE};
+use crate::secret::SecretBytes;
+use crate::sys::regular_file::{ReadError, read_regular};
+use crate::tree::{Item, Tree, Value};
+
+/// A draft, of whichever file.
+pub struct KeptDraft {
+    /// Where it is kept.
+    pub place: DraftPlace,
+    /// The file it is a draft of: its absolute path when the edit began.
+    pub file: PathBuf,
+    /// When it was kept, in seconds since 1970.
+    pub time: u64,
+    /// What has become of that file since.
+    pub standing: Standing,
+    /// What the draft changes; `None` if no key opens it, or its text cannot be saved as it is.
+    pub names: Option<Names>,
+}
+
+/// What has become of a draft's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is as it was.
+    AsItWas,
+    /// Somebody changed it.
+    Changed,
+    /// It is not there, or nothing that could be read.
+    Gone,
+    /// It was to be made, and is not there yet.
+    NotMade,
+}
+
+impl KeptDraft {
+    /// Whether it is the draft of `file`, an absolute path: the file that is there now, or one that was there under the same name.
+    pub fn is_of(&self, state: &Path, file: &Path) -> bool {
+        let is_there = DraftPlace::of(state, file).is_ok_and(|place| place.path() == self.place.path());
+        is_there || self.file == file
+    }
+}
+
+/// The names that a draft adds, changes and removes, in the order of the text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Names that were not there.
+    pub added: Vec<String>,
+    /// Names with another value.
+    pub changed: Vec<String>,
+    /// Names that are gone.
+    pub removed: Vec<String>,
+}
+
+/// Every draft below the state folder `state`, the oldest first, and those of them that cannot be read. Names are told of those that
+/// `keyring` opens.
+///
+/// # Errors
+/// The system's, if the folder is there and cannot be read.
+pub fn all(state: &Path, keyring: &Keyring) -> io::Result<(Vec<KeptDraft>, Vec<(PathBuf, NotRead)>)> {
+    let (mut kept, mut damaged) = (Vec::new(), Vec::new());
+    for path in paths(state)? {
+        let place = DraftPlace::at(path.clone());
+        match read(place, keyring) {
+            Ok(Some(draft)) => kept.push(draft),
+            Ok(None) => {}
+            Err(problem) => damaged.push((path, problem)),
+        }
+    }
+    kept.sort_by(|one, other| (one.time, &one.file).cmp(&(other.time, &other.file)));
+    Ok((kept, damaged))
+}
+
+/// How many drafts below `state` were kept for longer than `patience` at the time `now`. None of them is opened.
+pub fn older_than(patience: Duration, state: &Path, now: SystemTime) -> usize {
+    let age = |path: &PathBuf| now.duration_since(path.symlink_metadata().ok()?.modified().ok()?).ok();
+    paths(state).unwrap_or_default().iter().filter(|path| age(path).is_some_and(|age| age > patience)).count()
+}
+
+/// What lies where drafts are kept, but for what is still being written.
+fn paths(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(state.join(draft::file_name(""))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+    let is_draft = |path: &PathBuf| path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."));
+    Ok(paths.into_iter().filter(is_draft).collect())
+}
+
+fn read(place: DraftPlace, keyring: &Keyring) -> Result<Option<KeptDraft>, NotRead> {
+    let Some(sealed) = place.read()? else { return Ok(None) };
+    let sealed = Draft::read(&sealed)?;
+    let standing = match read_regular(&sealed.draft.path, MAX_FILE) {
+        Ok(file) if !sealed.draft.new_file && file.bytes.ct_eq(&sealed.draft.base) => Standing::AsItWas,
+        Ok(_) => Standing::Changed,
+        Err(ReadError::NotFound) if sealed.draft.new_file => Standing::NotMade,
+        Err(_) => Standing::Gone,
+    };
+    let names = names(&sealed, keyring);
+    let Draft { path, time, .. } = sealed.draft;
+    Ok(Some(KeptDraft { place, file: path, time, standing, names }))
+}
+
+fn names(sealed: &SealedDraft, keyring: &Keyring) -> Option<Names> {
+    let Draft { path, base, new_file, .. } = &sealed.draft;
+    let original = Original::open(path, SecretBytes::copy_of(base), *new_file, keyring).ok()?;
+    let Original { document, format, .. } = &original;
+    let text = sealed.open(document.data_key()).ok()?;
+    let checked = check::check(&text, &original.text().ok()?, &document.tree, document.metadata(), None, *format).ok()?;
+    Some(differences(&document.tree, &checked.tree))
+}
+
+fn differences(before: &Tree, after: &Tree) -> Names {
+    let (old, new) = (values(before), values(after));
+    let mut names = Names::default();
+    for name in in_order(after) {
+        match old.get(&name) {
+            None => names.added.push(name),
+            Some(there) if new.get(&name).is_some_and(|value| !value.ct_eq(there.expose())) => names.changed.push(name),
+            Some(_) => {}
+        }
+    }
+    names.removed = in_order(before).into_iter().filter(|name| !new.contains_key(name)).collect();
+    names
+}
+
+/// Each name once.
+fn in_order(tree: &Tree) -> Vec<String> {
+    let mut seen = HashSet::new();
+    entries(tree).map(|(name, _)| name).filter(|name| seen.insert(name.clone())).collect()
+}
+
+/// Of two equal names the last counts, as for a program.
+fn values(tree: &Tree) -> HashMap<String, SecretBytes> {
+    entries(tree).map(|(name, value)| (name, dotenv::value_text(value).unwrap_or_default())).collect()
+}
+
+fn entries(tree: &Tree) -> impl Iterator<Item = (String, &Value)> {
+    tree.first().iter().filter_map(|item| match item {
+        Item::Entry(key, value) => Some((file::variable_name(key).into_owned(), value)),
+        _ => None,
+    })
+}
+
+/// Why what lies among the drafts cannot be told of.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotRead {
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It is no draft.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+}
