@@ -22,6 +22,8 @@ pub enum ExitCode {
     Refused = 6,
     /// The world failed: files, network, editor.
     World = 7,
+    /// `edit --sops-exit-codes`: not authentic.
+    SopsNotAuthentic = 51,
     /// A mistake of ours.
     Bug = 70,
     /// `exec`: everything of ours that went wrong before the program ran, as in `env(1)`.
@@ -30,8 +32,14 @@ pub enum ExitCode {
     ExecCannotRun = 126,
     /// `exec`: there is no such program.
     ExecNotFound = 127,
+    /// `edit --sops-exit-codes`: no key opens it.
+    SopsLocked = 128,
     /// `merge`: everything that went wrong. To git that is a merge that could not be tried, and 1 to 128 a conflict.
     MergeFailed = 129,
+    /// `edit --sops-exit-codes`: nothing was changed.
+    SopsUnchanged = 200,
+    /// `edit --sops-exit-codes`: there is no editor, or it failed.
+    SopsEditor = 201,
 }
 
 impl ExitCode {
@@ -42,6 +50,20 @@ impl ExitCode {
             (Some(b"exec"), _) => Self::ExecFailed,
             (Some(b"merge"), _) => Self::MergeFailed,
             _ => self,
+        }
+    }
+}
+
+impl ExitCode {
+    /// The code that `sops edit` has for this one, which is not success. What is not told apart there is 1.
+    ///
+    /// Source: getsops/sops `cmd/sops/codes/codes.go`, v3.13.
+    pub fn of_sops_edit(self) -> Self {
+        match self {
+            Self::Locked => Self::SopsLocked,
+            Self::NotAuthentic => Self::SopsNotAuthentic,
+            Self::SopsEditor => self,
+            _ => Self::No,
         }
     }
 }

@@ -66,6 +66,10 @@ impl Display for Refusal {
                 "`--fix` would change what your program sees: there is no `=` here, and line {other_line} has to do with the same \
                  name. Remove one of the two"
             ),
+            Reason::BlockWithoutQuotes => write!(
+                f,
+                "a value that goes on to line {last} needs quotes: put `\"` before `-----BEGIN` and behind the last `-----`"
+            ),
             Reason::WouldChange => f.write_str("this cannot be stored without changing what it means"),
         }
     }
@@ -101,6 +105,8 @@ pub enum Reason {
         /// The line that defines the name before, or refers to it after.
         other_line: usize,
     },
+    /// A PEM block over several lines with no quotes around it.
+    BlockWithoutQuotes,
     /// The closing check found that the stored text would be read differently.
     WouldChange,
 }
@@ -189,6 +195,9 @@ mod tests {
         assert_eq!(told(Reason::WouldChange), "line 3: this cannot be stored without changing what it means");
         let selection = "line 3: the file's selection rule treats this name differently with its quotes, as they are stored, and without them";
         assert_eq!(told(Reason::SelectionDiffers), selection);
+        let block =
+            "line 3: a value that goes on to line 4 needs quotes: put `\"` before `-----BEGIN` and behind the last `-----`";
+        assert_eq!(told(Reason::BlockWithoutQuotes), block);
         let ignored = "line 3: python-dotenv ignores everything up to line 4 (value too large after `${…}`). Nothing of it would reach your \
                        program";
         assert_eq!(told(Reason::Ignored(Failure::TooLarge)), ignored);

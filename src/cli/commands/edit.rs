@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::file_or_default;
 use super::selection::NewFileOptions;
+use super::{drafts, file_or_default};
 use crate::cli::Surroundings;
 use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
-use crate::cli::failure::{Failure, chain};
+use crate::cli::failure::{Failure, chain, from_here};
 use crate::cli::left_behind;
 use crate::cli::output::Output;
 use crate::ops::edit::check::{Changes, Mistakes};
@@ -33,7 +33,10 @@ use crate::sys::terminal::ask_line;
 /// The editor is --editor, DOTSOPS_EDITOR, SOPS_EDITOR, VISUAL, EDITOR, or the first of nvim, vim, nano, vi there is. Known editors
 /// get the flags that keep them from writing copies. The folder is DOTSOPS_EDIT_DIR, or else one in XDG_RUNTIME_DIR or /dev/shm.
 ///
-/// A file that is not there is made when something was saved; who can read it comes from --age or .sops.yaml.
+/// A file that is not there is made when something was saved; who can read it comes from --age or .sops.yaml. It starts from the names
+/// and comments of FILE.example, .env.example, .env.sample or .env.template, beside it or at the repository's root, if there is one.
+///
+/// A PEM block in double quotes is shown over several lines, and can be pasted like that; it is stored on one.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  dotsops edit secrets.env\n  dotsops edit --editor 'code --wait' secrets.env")]
 pub struct Arguments {
@@ -69,19 +72,38 @@ pub struct Arguments {
     #[arg(long)]
     allow_disk_plaintext: bool,
 
+    /// End with the exit codes of `sops edit`: 200 if nothing was changed, 201 if the editor failed, 128 without a key, 51 if the
+    /// file is not authentic, 1 for everything else
+    #[arg(long)]
+    sops_exit_codes: bool,
+
     #[command(flatten)]
     new_file: NewFileOptions,
 }
 
 /// Runs the session and says how it ended.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    match arguments.sops_exit_codes {
+        true => run_session(arguments, surroundings).map_err(|failure| Failure { code: failure.code.of_sops_edit(), ..failure }),
+        false => run_session(arguments, surroundings),
+    }
+}
+
+fn run_session(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let environment = &surroundings.environment;
     let path = file_or_default(arguments.file.clone(), surroundings)?;
     let state = environment.state_folder().ok_or_else(Failure::no_home)?;
     if arguments.discard {
         return discard(&path, &state, surroundings);
     }
-    let editor = find_editor(arguments.editor.as_deref(), surroundings)?;
+    if !arguments.resume {
+        drafts::remind(&state, surroundings);
+    }
+    let of_editor = |failure: Failure| match arguments.sops_exit_codes {
+        true => Failure { code: ExitCode::SopsEditor, ..failure },
+        false => failure,
+    };
+    let editor = find_editor(arguments.editor.as_deref(), surroundings).map_err(of_editor)?;
     let scratch = scratch(arguments.allow_disk_plaintext, surroundings)?;
     let keyring = environment.keyring();
     // Only a new file asks for these; what is wrong with them must not keep a file or a draft from being edited.
@@ -123,8 +145,18 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     };
     let draft_kept = DraftPlace::of(&state, &path).is_ok_and(|draft| draft.is_taken());
     let ended = match (outcome, terminal.refusal) {
-        (Ok(outcome), _) => Ok(tell_outcome(&path, &outcome, output)),
+        (Ok(outcome), _) => {
+            tell_outcome(&path, &outcome, output);
+            Ok(match outcome {
+                Outcome::Saved(_) => ExitCode::Done,
+                _ if arguments.sops_exit_codes => ExitCode::SopsUnchanged,
+                _ => ExitCode::Done,
+            })
+        }
         (Err(_), Some(refusal)) => Err(refusal.with_draft(&path, draft_kept)),
+        (Err(error @ (EditError::EditorFailed { .. } | EditError::EditorNotStarted { .. })), None) => {
+            Err(of_editor(Failure::edit(&path, error, draft_kept, &keyring)))
+        }
         (Err(error), None) => Err(Failure::edit(&path, error, draft_kept, &keyring)),
     };
     if let Some(signal) = signal {
@@ -137,7 +169,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     ended
 }
 
-fn tell_outcome(path: &Path, outcome: &Outcome, output: &Output) -> ExitCode {
+fn tell_outcome(path: &Path, outcome: &Outcome, output: &Output) {
     let shown = path.display();
     match outcome {
         Outcome::Unchanged => output.note(format_args!("{shown} is unchanged")),
@@ -145,7 +177,6 @@ fn tell_outcome(path: &Path, outcome: &Outcome, output: &Output) -> ExitCode {
         Outcome::Discarded => output.note(format_args!("your changes are discarded; {shown} is as it was")),
         Outcome::Saved(changes) => output.note(format_args!("{shown} is saved, encrypted: {}", summary(changes))),
     }
-    ExitCode::Done
 }
 
 fn summary(changes: &Changes) -> String {
@@ -194,6 +225,9 @@ pub(super) fn find_editor(option: Option<&str>, surroundings: &Surroundings) -> 
     }
 }
 
+/// How many mistakes are told at a time: the first is often what makes the others.
+const MOST_MISTAKES: usize = 10;
+
 /// Asks on the terminal; without one, every answer is the safe one.
 struct Terminal<'a> {
     path: &'a Path,
@@ -221,8 +255,13 @@ impl Terminal<'_> {
 
 impl Dialog for Terminal<'_> {
     fn mistakes(&mut self, mistakes: &Mistakes) -> Choice {
-        for line in mistakes.to_string().lines() {
-            self.output.problem(line);
+        let said = mistakes.to_string();
+        let lines: Vec<&str> = said.lines().collect();
+        for line in lines.iter().take(MOST_MISTAKES) {
+            self.output.problem(format_args!("{}: {line}", self.path.display()));
+        }
+        if lines.len() > MOST_MISTAKES {
+            self.output.problem(format_args!("{}: and {} more lines", self.path.display(), lines.len() - MOST_MISTAKES));
         }
         match self.menu("What now? [e]dit again, [k]eep your text as a draft and quit, [d]iscard your changes: ", "ekd") {
             Some('e') => Choice::EditAgain,
@@ -288,6 +327,12 @@ impl Dialog for Terminal<'_> {
             Fact::LineEndings => output.note("Windows line endings became LF"),
             Fact::EditorKeeps(editor, what) => output.warning(format_args!("{editor}: {what}")),
             Fact::BehindLink(path) => output.note(format_args!("the link leads to {}, which is edited", path.display())),
+            Fact::StartsFrom(path) => {
+                output.note(format_args!("the new file starts from the names in {}", from_here(path).display()));
+            }
+            Fact::ExampleNotUsed(path, problem) => {
+                output.warning(format_args!("{} is not used: {}", from_here(path).display(), chain(problem)));
+            }
             Fact::Found(found) => left_behind::tell(found, output),
             Fact::DraftOnOtherBase => output.warning(
                 "the file changed since the draft was kept: you see it as it is now, below it your own lines as `#!dotsops mine …`; \

@@ -2,11 +2,13 @@
 //!
 //! Its one invariant: nothing is decrypted that could not be saved again, and a new file's key is wrapped before the user types.
 
+use super::blocks;
 use super::check::{self, CONFLICT, Checked};
 use super::dialog::{Dialog, Fact};
 use super::draft::Draft;
 use super::error::EditError;
-use super::session::Edit;
+use super::example::Example;
+use super::session::{Edit, is_same_text};
 use crate::document::encrypt_new;
 use crate::format::Syntax;
 use crate::ops::change::{ChangeError, Original, current};
@@ -21,6 +23,8 @@ pub(super) struct Base {
     pub original: Original,
     /// Its plaintext.
     pub text: SecretString,
+    /// What the editor is given instead: that with its blocks over several lines, or for a new file the names of an example.
+    pub start: Option<SecretBytes>,
 }
 
 impl Base {
@@ -33,13 +37,24 @@ impl Base {
                 }
                 Self::of_bytes(request, file.bytes, false)
             }
-            None => Self::of_bytes(request, empty_document(request)?, true),
+            None => {
+                let mut base = Self::of_bytes(request, empty_document(request)?, true)?;
+                match Example::find(&request.absolute_path()) {
+                    Ok(Some(example)) => {
+                        dialog.tell(Fact::StartsFrom(&example.path));
+                        base.start = Some(example.text);
+                    }
+                    Ok(None) => {}
+                    Err((path, problem)) => dialog.tell(Fact::ExampleNotUsed(&path, &problem)),
+                }
+                Ok(base)
+            }
         }
     }
 
     /// The base, and its text to begin with.
     pub fn with_its_text(self) -> (Self, SecretBytes) {
-        let text = SecretBytes::copy_of(self.text.expose().as_bytes());
+        let text = SecretBytes::copy_of(self.starts()[0]);
         (self, text)
     }
 
@@ -55,11 +70,22 @@ impl Base {
             Some(current) if !draft.draft.new_file && current.bytes.ct_eq(&draft.draft.base) => Ok((own, text)),
             Some(current) => {
                 let theirs = Self::of_bytes(request, current.bytes, false)?;
-                let both = show_both(theirs.text.expose(), own.text.expose(), text.expose());
+                let both = show_both(theirs.text.expose(), own.text.expose(), blocks::stored(&text, own.text.expose()).expose());
+                let both = blocks::shown_bytes(both);
                 dialog.tell(Fact::DraftOnOtherBase);
                 Ok((theirs, both))
             }
         }
+    }
+
+    /// Whether `edited` is the text as it was given to the editor, or as it is stored, but for line endings and a final one.
+    pub fn is_untouched(&self, edited: &SecretBytes) -> bool {
+        self.starts().iter().any(|text| is_same_text(edited, text))
+    }
+
+    /// What the editor is given, and what else would be the same to save.
+    fn starts(&self) -> Vec<&[u8]> {
+        self.start.iter().map(SecretBytes::expose).chain([self.text.expose().as_bytes()]).collect()
     }
 
     /// Whether storing `checked` would say what the file says already.
@@ -80,7 +106,8 @@ impl Base {
     fn of_bytes(request: &Edit, bytes: SecretBytes, is_new: bool) -> Result<Self, EditError> {
         let original = Original::open(request.path, bytes, is_new, request.keyring)?;
         let text = original.text()?;
-        Ok(Self { original, text })
+        let start = blocks::shown(text.expose()).map(SecretString::into_bytes);
+        Ok(Self { original, text, start })
     }
 }
 

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::blocks;
 use super::hidden_lines::Hidden;
 use crate::dialect::refusal::{Note, Refusal};
 use crate::dialect::{self, DecodeError, names, store};
@@ -116,9 +117,15 @@ fn stored(edited: &[u8], before: &str, selection: &Selection) -> Result<Stored, 
     if !conflicts.is_empty() {
         return Err(Mistakes::Conflicts(conflicts));
     }
+    let folded = blocks::fold(text, before);
+    let typed = text;
+    let text = folded.as_ref().map_or(text, |folded| folded.text.expose());
     let mut refusals = names::check_names(text, before);
     match store::store_keeping(text, before, &|key| selection.encrypts_key(key.as_bytes())) {
-        Ok(store::Stored { text, notes }) if refusals.is_empty() => {
+        Ok(store::Stored { text, mut notes }) if refusals.is_empty() => {
+            if let Some(folded) = &folded {
+                notes = notes.into_iter().map(|note| folded.note(note)).collect();
+            }
             return Ok(Stored { text, notes, line_endings_changed: decoded.line_endings_changed });
         }
         Ok(_) => {}
@@ -128,8 +135,11 @@ fn stored(edited: &[u8], before: &str, selection: &Selection) -> Result<Stored, 
             refusals.extend(more);
         }
     }
+    if let Some(folded) = &folded {
+        refusals = refusals.into_iter().map(|refusal| folded.refusal(refusal)).collect();
+    }
     refusals.sort_by_key(|refusal| *refusal.lines.start());
-    Err(Mistakes::Lines(refusals))
+    Err(Mistakes::Lines(blocks::without_quotes(typed, refusals)))
 }
 
 /// Gives untouched values back what their text cannot tell: that it was the number 5, or a backslash and an n that `sops set` put there.

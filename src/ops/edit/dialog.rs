@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::check::Mistakes;
 use super::error::DraftFailure;
+use super::example::NotUsed;
 use super::sweep::Found;
 use crate::dialect::refusal::Note;
 use crate::document::metadata::Metadata;
@@ -69,6 +70,10 @@ pub enum Fact<'a> {
     EditorKeeps(&'a str, &'a str),
     /// The file is behind a link.
     BehindLink(&'a Path),
+    /// The new file starts from the names in this example.
+    StartsFrom(&'a Path),
+    /// An example is there, but it is not used.
+    ExampleNotUsed(&'a Path, &'a NotUsed),
     /// What an edit that was killed has left.
     Found(&'a Found),
     /// The file changed since the draft was made, and both are shown.

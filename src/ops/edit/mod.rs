@@ -4,12 +4,14 @@
 //! kept as a sealed draft before anything that can fail.
 
 mod base;
+mod blocks;
 pub mod check;
 pub mod dialog;
 pub mod draft;
 pub mod drafts;
 pub mod editors;
 pub mod error;
+pub mod example;
 pub mod guard;
 mod hidden_lines;
 pub mod kept;

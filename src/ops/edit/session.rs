@@ -122,7 +122,7 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
 
 impl Edit<'_> {
     /// The file's absolute path.
-    fn absolute_path(&self) -> PathBuf {
+    pub(super) fn absolute_path(&self) -> PathBuf {
         std::path::absolute(self.path).unwrap_or_else(|_| self.path.to_owned())
     }
 
@@ -196,7 +196,7 @@ impl Running<'_> {
         loop {
             self.check_signals()?;
             let edited = self.run_editor(session)?;
-            if is_same_text(&edited, self.base.text.expose().as_bytes()) {
+            if self.base.is_untouched(&edited) {
                 return Ok(Edited::Unchanged);
             }
             fault_point!(kill TextTaken);
@@ -265,7 +265,7 @@ impl Running<'_> {
         }
         // The editor failed or we are to end: what it had saved becomes a draft, and the file stays as it is.
         // What was given to it is in a draft already, or in the file.
-        let is_old = is_same(&edited, self.shown.expose()) || is_same(&edited, self.base.text.expose().as_bytes());
+        let is_old = is_same(&edited, self.shown.expose()) || edited.as_ref().is_ok_and(|edited| self.base.is_untouched(edited));
         if let (false, Ok(edited)) = (is_old, &edited) {
             self.keep_draft(edited, session)?;
         }
@@ -359,7 +359,7 @@ fn read_back(session: &mut Session) -> Result<Result<SecretBytes, ReadBackError>
 }
 
 /// Whether two texts are the same but for line endings and a final one.
-fn is_same_text(edited: &SecretBytes, text: &[u8]) -> bool {
+pub(super) fn is_same_text(edited: &SecretBytes, text: &[u8]) -> bool {
     match (dialect::decode(edited.expose()), dialect::decode(text)) {
         (Ok(edited), Ok(text)) => trimmed(edited.text.expose()) == trimmed(text.text.expose()),
         _ => edited.ct_eq(text),

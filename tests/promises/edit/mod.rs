@@ -2,8 +2,10 @@
 //!
 //! Row numbers are those of the table of scenarios in the design of the secure edit: what is killed where, and what must be left.
 
+mod blocks;
 mod draft;
 mod editor_ends;
+mod example;
 mod guard;
 mod kept;
 mod left_behind;
