@@ -6,6 +6,8 @@
 //!
 //! To come, and where: the merge where [`ChangeError::Overtaken`](crate::ops::change::ChangeError::Overtaken) is returned.
 
+mod saving;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -26,7 +28,7 @@ use crate::dialect;
 use crate::document::metadata::Metadata;
 use crate::document::selection::Selection;
 use crate::keys::keyring::Keyring;
-use crate::ops::change::{Durability, Original};
+use crate::ops::change::Original;
 use crate::ops::exec::policy::glob_matches;
 use crate::ops::file::MAX_FILE;
 use crate::ops::new_file::NewFileError;
@@ -327,26 +329,6 @@ impl Running<'_> {
             Consent::EditAgain => Ok(false),
             Consent::Withheld => Err(EditError::WouldBeClear { names: asked }),
         }
-    }
-
-    /// Encrypts, reads the result back, and replaces the file if it is still the one that was opened.
-    fn save(mut self, checked: Checked) -> Result<Outcome, EditError> {
-        if checked.line_endings_changed {
-            self.dialog.tell(Fact::LineEndings);
-        }
-        checked.notes.iter().for_each(|note| self.dialog.tell(Fact::Stored(note)));
-        if !checked.notable.iter().all(|(name, effect)| self.dialog.goes_on(Finding::Notable(name, *effect))) {
-            return Err(EditError::Refused);
-        }
-        let changes = check::changes(&self.base.original.document.tree, &checked.tree);
-        let Edit { path, read_only, now, .. } = self.request;
-        self.base.original.document.metadata_mut().raise_version();
-        match self.base.original.save(path, &checked.tree, now(), *read_only)? {
-            Durability::Durable if self.drafts.drop_draft().is_err() => self.dialog.tell(Fact::DraftStays),
-            Durability::Durable => {}
-            Durability::NotConfirmed => self.dialog.tell(Fact::NotDurable),
-        }
-        Ok(Outcome::Saved(changes))
     }
 }
 
