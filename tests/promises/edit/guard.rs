@@ -116,7 +116,7 @@ fn signals_do_not_end_the_guard_and_the_end_of_the_edit_does() {
     let mut edit = begun(&editing, script);
     let guard = editing.guards(edit.id())[0];
     // Until it has taken over, it is about to ignore them.
-    wait_until("guard", || descriptors(guard).len() == 9);
+    wait_until("guard", || stands(&descriptors(guard)));
     for signal in [Signal::HUP, Signal::INT, Signal::TERM, Signal::QUIT] {
         kill_process(guard, signal).unwrap();
     }
@@ -132,6 +132,11 @@ fn descriptors(process: Pid) -> Vec<String> {
     links.filter_map(|link| Some(link.ok()?.display().to_string())).collect()
 }
 
+/// Whether a guard with these descriptors has taken over, and knows the editor; on the way there it has as many for a moment.
+fn stands(open: &[String]) -> bool {
+    open.len() == 9 && open.iter().any(|link| link.contains("[pidfd]"))
+}
+
 #[test]
 fn the_guard_holds_what_it_needs_and_no_value() {
     if !is_root() {
@@ -141,7 +146,7 @@ fn the_guard_holds_what_it_needs_and_no_value() {
     let mut edit = begun(&editing, SAVES_AND_STAYS);
     let guard = editing.guards(edit.id())[0];
     let number = guard.as_raw_nonzero();
-    wait_until("guard", || descriptors(guard).len() == 9);
+    wait_until("guard", || stands(&descriptors(guard)));
     let open = descriptors(guard);
     let count = |what: &str| open.iter().filter(|link| link.contains(what)).count();
     let session = editing.sessions().remove(0).display().to_string();
