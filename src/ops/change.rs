@@ -21,7 +21,7 @@ use crate::tree::Tree;
 
 /// A file as it was when its change began.
 pub struct Original {
-    /// Its bytes; for a new file those of an empty document.
+    /// Its bytes; where there is no file, those of the document to begin with: an empty one, or the one that was removed.
     pub bytes: SecretBytes,
     /// Whether there is no file yet.
     pub is_new: bool,

@@ -106,6 +106,10 @@ mod armed {
         SessionWiped "session-wiped" false,
         /// The new content is encrypted and read back.
         ReadBack "read-back" false,
+        /// The file is another one than the edit began with, and about to be merged with the text.
+        Overtaken "overtaken" false,
+        /// Both are merged, and nobody was asked yet.
+        Merged "merged" false,
         /// Something a killed process left beside the target is about to be removed.
         LeftoverRemove "leftover-remove" true,
         /// A file without a name is about to be made.

@@ -2,6 +2,7 @@
 //! `cargo test --features faults --test faults`.
 
 mod every_step;
+mod overtaken;
 mod random_kills;
 mod rows;
 mod saves;

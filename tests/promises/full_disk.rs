@@ -48,7 +48,8 @@ fn on_a_full_disk_every_file_stays_as_it_is() {
     }
     let script = "mkdir ../disk ../after && mount -t tmpfs -o size=128k none ../disk && cp -a . ../disk && cd ../disk || exit 99
         cat /dev/zero > filler 2>&-; \"$@\"; code=$?; cp -a . ../after; exit $code";
-    for writer in WRITERS {
+    // A draft is one of a folder, and the full disk is another folder. What is written there is the same as by `edit`.
+    for writer in WRITERS.iter().filter(|writer| writer.name != "edit --resume") {
         let world = World::of(writer);
         let full = ended(&mut by_shell(&world, WITH_MOUNTS, script, &world.command()));
         let when = format!("with {} on a full disk", writer.name);

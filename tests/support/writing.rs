@@ -45,6 +45,7 @@ const KEYS: &str = "../home/.config/sops/age/keys.txt";
 pub const WRITERS: &[Writer] = &[
     writer("edit", &["edit", "--editor", "EDITOR", "secrets.env"], &["secrets.env"], &[0]),
     writer("edit a new file", &["edit", "--editor", "EDITOR", "new.env"], &["new.env"], &[0]),
+    writer("edit --resume", &["edit", "--editor", "EDITOR", "--resume", "secrets.env"], &["secrets.env"], &[0, 6]),
     writer("set", &["set", "-f", "secrets.env", "A", SECOND_CANARY], &["secrets.env"], &[0]),
     writer("unset", &["unset", "-f", "secrets.env", "B"], &["secrets.env"], &[0, 1]),
     writer("rename", &["rename", "-f", "secrets.env", "A", "Z"], &["secrets.env"], &[0, 1]),
@@ -149,7 +150,13 @@ impl World {
             sandbox.write("there.txt", "old\n");
             sandbox.write(LEFTOVER, "half of a file");
         }
-        let editor = editing.editor(&format!("grep -q '^NEW=' \"$1\" || printf 'NEW={SECOND_CANARY}\\n' >> \"$1\""));
+        let adds = format!("grep -q '^NEW=' \"$1\" || printf 'NEW={SECOND_CANARY}\\n' >> \"$1\"");
+        if writer.name == "edit --resume" {
+            // A draft, and a file that somebody else changed since.
+            assert_eq!(editing.edit(&format!("{adds}; exit 1")).code, 7);
+            assert_eq!(editing.sandbox.run(&["set", "-f", "secrets.env", "KEY_7", "theirs"]).code, 0);
+        }
+        let editor = editing.editor(&adds);
         let mut world = Self { editing, writer, editor, before: BTreeMap::new() };
         world.before = writer.targets.iter().map(|target| (*target, world.bytes(target))).collect();
         world

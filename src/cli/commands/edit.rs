@@ -15,6 +15,7 @@ use crate::ops::edit::dialog::{Choice, Consent, Dialog, Fact, Finding};
 use crate::ops::edit::drafts::DraftPlace;
 use crate::ops::edit::editors::Editor;
 use crate::ops::edit::error::{DraftFailure, EditError};
+use crate::ops::edit::meanwhile::Meanwhile;
 use crate::ops::edit::session::{self, Edit, Outcome};
 use crate::ops::new_file;
 use crate::sys::atomic_write::ReadOnly;
@@ -29,6 +30,9 @@ use crate::sys::terminal::ask_line;
 ///
 /// The plaintext lies in a folder in memory that only you can enter, until the editor ends. Only changed values get a new
 /// ciphertext. If anything fails after you saved, an encrypted draft is kept: `dotsops edit --resume` goes on from it.
+///
+/// If somebody else changes the file meanwhile, your changes are merged with theirs by name, and you are asked before that is saved. Where
+/// both of you changed one name, the editor opens again with both values. Without a terminal the draft is kept, and --resume merges.
 ///
 /// The editor is --editor, DOTSOPS_EDITOR, SOPS_EDITOR, VISUAL, EDITOR, or the first of nvim, vim, nano, vi there is. Known editors
 /// get the flags that keep them from writing copies. The folder is DOTSOPS_EDIT_DIR, or else one in XDG_RUNTIME_DIR or /dev/shm.
@@ -175,15 +179,57 @@ fn tell_outcome(path: &Path, outcome: &Outcome, output: &Output) {
         Outcome::Unchanged => output.note(format_args!("{shown} is unchanged")),
         Outcome::NothingCreated => output.note("nothing was saved, so no file was made"),
         Outcome::Discarded => output.note(format_args!("your changes are discarded; {shown} is as it was")),
+        Outcome::SavedByOthers => {
+            output.note(format_args!("{shown} says already what you wrote: someone else saved it meanwhile"))
+        }
         Outcome::Saved(changes) => output.note(format_args!("{shown} is saved, encrypted: {}", summary(changes))),
     }
 }
 
 fn summary(changes: &Changes) -> String {
-    let counted = [(changes.added, "added"), (changes.changed, "changed"), (changes.removed, "removed")];
-    let said: Vec<String> =
-        counted.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let counted = [(&changes.added, "added"), (&changes.changed, "changed"), (&changes.removed, "removed")];
+    let said: Vec<String> = counted
+        .into_iter()
+        .filter(|(names, _)| !names.is_empty())
+        .map(|(names, what)| format!("{} {what}", names.len()))
+        .collect();
     if said.is_empty() { "no value changed, only comments, blank lines or the order".to_owned() } else { said.join(", ") }
+}
+
+/// Who changed what, a line each.
+fn merged(meanwhile: &Meanwhile) -> String {
+    let Meanwhile { theirs, ours, conflicts, new_data_key, other_readers } = meanwhile;
+    let mut said = format!("\nby them: {}\nby you: {}", by_name(theirs), by_name(ours));
+    if *new_data_key || *other_readers {
+        let what = [(*new_data_key, "it has another data key"), (*other_readers, "it is encrypted to others than before")];
+        let what: Vec<&str> = what.into_iter().filter(|(is_so, _)| *is_so).map(|(_, what)| what).collect();
+        said.push_str(&format!("\nbesides, {}", what.join(", and ")));
+    }
+    if !conflicts.is_empty() {
+        said.push_str(&format!("\nby both, each in its own way: {}", listed(conflicts)));
+    }
+    said
+}
+
+fn by_name(changes: &Changes) -> String {
+    if changes.is_none() {
+        return "no value, only comments, blank lines, the order or who can read it".to_owned();
+    }
+    let by_kind = [("added", &changes.added), ("changed", &changes.changed), ("removed", &changes.removed)];
+    let said: Vec<String> = by_kind
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(what, names)| format!("{what} {}", listed(names)))
+        .collect();
+    said.join("; ")
+}
+
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    match names.len().saturating_sub(MOST) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..MOST].join(", ")),
+    }
 }
 
 /// Where the plaintext may lie.
@@ -300,6 +346,27 @@ impl Dialog for Terminal<'_> {
         }
     }
 
+    fn merged(&mut self, meanwhile: &Meanwhile) -> Consent {
+        let shown = self.path.display();
+        self.output.problem(format_args!("{shown} was changed by someone else meanwhile{}", merged(meanwhile)));
+        let choice = match meanwhile.conflicts.is_empty() {
+            true => self.menu("What now? [y]es save both, [e]dit the merged text, [k]eep your text as a draft and quit: ", "yek"),
+            false => {
+                self.menu("What now? [e]dit the merged text, with both values, [k]eep your text as a draft and quit: ", "ek")
+            }
+        };
+        match choice {
+            Some('y') => Consent::Given,
+            Some('e') => Consent::EditAgain,
+            _ => Consent::Withheld,
+        }
+    }
+
+    fn make_again(&mut self) -> bool {
+        self.output.problem(format_args!("{} was removed by someone else meanwhile", self.path.display()));
+        matches!(self.menu("What now? [m]ake it again with your text, [k]eep your text as a draft and quit: ", "mk"), Some('m'))
+    }
+
     fn wait_until_closed(&mut self) {
         let question = "The editor was back at once; it may still be open. Press Enter when you have saved and closed it: ";
         if matches!(ask_line(question, Some(self.signals)), Ok(None)) {
@@ -334,9 +401,15 @@ impl Dialog for Terminal<'_> {
                 output.warning(format_args!("{} is not used: {}", from_here(path).display(), chain(problem)));
             }
             Fact::Found(found) => left_behind::tell(found, output),
-            Fact::DraftOnOtherBase => output.warning(
-                "the file changed since the draft was kept: you see it as it is now, below it your own lines as `#!dotsops mine …`; \
-                 what you had removed is there again",
+            Fact::Merged(meanwhile) => {
+                output.warning(format_args!("the file changed since the draft was kept; both are merged{}", merged(meanwhile)));
+                if !meanwhile.conflicts.is_empty() {
+                    output.warning("where both changed a name, the text has both values, in lines that begin with `#!dotsops`");
+                }
+            }
+            Fact::MergedLater => output.warning(
+                "the file changed since the draft was kept; you see your text as you left it, since it has mistakes: \
+                 it is merged when you save it",
             ),
             Fact::NotWiped(path) => output.warning(format_args!(
                 "the plaintext could not be removed from {}: close what uses it, then remove that folder",

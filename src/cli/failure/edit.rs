@@ -10,6 +10,7 @@ use crate::keys::keyring::Keyring;
 use crate::ops::change::ChangeError;
 use crate::ops::edit::editors::EditorError;
 use crate::ops::edit::error::EditError;
+use crate::sys::atomic_write::ReplaceError;
 use crate::sys::file_lock::LockError;
 use crate::sys::scratch::ScratchError;
 
@@ -99,7 +100,9 @@ impl Failure {
                 .hint(format!("`dotsops edit {word}` edits the file")),
             EditError::DraftOfMissingFile => Self::new(ExitCode::Refused, format!("{shown} is not there any more"))
                 .because("the draft was made from it")
-                .hint(format!("bring the file back (`git checkout -- {word}`), then resume; the draft is kept")),
+                .hint(format!(
+                    "bring the file back (`git checkout -- {word}`), or resume on a terminal to have it made again; the draft is kept"
+                )),
             EditError::Draft(error) => {
                 Self::of(ExitCode::NotAuthentic, &error).hint(format!("`dotsops edit --discard {word}` throws it away"))
             }
@@ -111,7 +114,26 @@ impl Failure {
                         "add yourself to the recipients; or write it elsewhere: `dotsops encrypt --blind -o {word} PLAINTEXT`"
                     ))
             }
+            EditError::Change(ChangeError::Overtaken(source)) if draft_kept => {
+                let next = match source {
+                    ReplaceError::Gone => {
+                        format!("bring the file back (`git checkout -- {word}`), then `dotsops edit --resume {word}` goes on")
+                    }
+                    _ => format!("`dotsops edit --resume {word}` merges it with the file as it is now"),
+                };
+                let why = match source {
+                    ReplaceError::Exists => "the file was made by someone else meanwhile".to_owned(),
+                    source => source.to_string(),
+                };
+                Self::new(ExitCode::Refused, what).because(why).hint(format!("what you typed is kept, encrypted: {next}"))
+            }
             EditError::Change(error) => Self::change(path, error, &kept, keyring),
+            EditError::Theirs(source) => {
+                let Self { code, error, cause, .. } = Self::change(path, source, "", keyring);
+                let why: Vec<String> = ["the file was changed by someone else meanwhile".to_owned(), error].into_iter().chain(cause).collect();
+                let next = format!("when the file can be opened again, `dotsops edit --resume {word}` merges both");
+                Self::new(code, what).because(why.join(": ")).hint(format!("what you typed is kept, encrypted: {next}"))
+            }
             EditError::NewFile(error) => Self::new_file(&error),
             // What is wrong was said when it was found, and asked about.
             EditError::Mistakes(_) => Self::new(ExitCode::Malformed, what).hint(kept),

@@ -3,13 +3,15 @@
 //! Its one invariant: nothing is decrypted that could not be saved again, and a new file's key is wrapped before the user types.
 
 use super::blocks;
-use super::check::{self, CONFLICT, Checked};
+use super::check::{self, Checked, Mistakes};
 use super::dialog::{Dialog, Fact};
 use super::draft::Draft;
 use super::error::EditError;
 use super::example::Example;
+use super::meanwhile::{Merged, merge};
 use super::session::{Edit, is_same_text};
 use crate::document::encrypt_new;
+use crate::document::selection::Selection;
 use crate::format::Syntax;
 use crate::ops::change::{ChangeError, Original, current};
 use crate::ops::file::FileError;
@@ -19,12 +21,14 @@ use crate::tree::{Mapping, Tree};
 
 /// What the edit began with.
 pub(super) struct Base {
-    /// The file, opened; a new one is empty.
+    /// The file, opened. One that is not there is empty, or what it said before it was removed.
     pub original: Original,
     /// Its plaintext.
     pub text: SecretString,
     /// What the editor is given instead: that with its blocks over several lines, or for a new file the names of an example.
     pub start: Option<SecretBytes>,
+    /// What the file's rule encrypts, if the file itself says something else.
+    rule: Option<Selection>,
 }
 
 impl Base {
@@ -35,7 +39,7 @@ impl Base {
                 if file.through_link {
                     dialog.tell(Fact::BehindLink(&file.path));
                 }
-                Self::of_bytes(request, file.bytes, false)
+                Ok(Self::of_bytes(request, file.bytes, false)?)
             }
             None => {
                 let mut base = Self::of_bytes(request, empty_document(request)?, true)?;
@@ -58,29 +62,53 @@ impl Base {
         (self, text)
     }
 
-    /// The base and the text of a draft. If the file is another one by now, the text shows both.
+    /// The base and the text of a draft. If the file is another one by now, both are merged.
     pub fn of_draft(request: &Edit, sealed: &[u8], dialog: &mut dyn Dialog) -> Result<(Self, SecretBytes), EditError> {
         let draft = Draft::read(sealed)?;
-        let own = Self::of_bytes(request, SecretBytes::copy_of(&draft.draft.base), draft.draft.new_file)?;
+        let mut own = Self::of_bytes(request, SecretBytes::copy_of(&draft.draft.base), draft.draft.new_file)?;
         // It may be no UTF-8: that is a mistake to be corrected, so it must be shown again.
         let text = draft.open(own.original.document.data_key())?;
         match current(request.path, request.read_only)? {
-            None if draft.draft.new_file => Ok((own, text)),
-            None => Err(EditError::DraftOfMissingFile),
-            Some(current) if !draft.draft.new_file && current.bytes.ct_eq(&draft.draft.base) => Ok((own, text)),
-            Some(current) => {
-                let theirs = Self::of_bytes(request, current.bytes, false)?;
-                let both = show_both(theirs.text.expose(), own.text.expose(), blocks::stored(&text, own.text.expose()).expose());
-                let both = blocks::shown_bytes(both);
-                dialog.tell(Fact::DraftOnOtherBase);
-                Ok((theirs, both))
+            None if own.original.is_new => Ok((own, text)),
+            None if dialog.make_again() => {
+                own.original.is_new = true;
+                Ok((own, text))
             }
+            None => Err(EditError::DraftOfMissingFile),
+            Some(file) if file.bytes.ct_eq(&draft.draft.base) => {
+                own.original.is_new = false;
+                Ok((own, text))
+            }
+            Some(file) => match own.check(&text) {
+                Ok(checked) => {
+                    let now = Self::of_bytes(request, file.bytes, false).map_err(EditError::Theirs)?;
+                    let Merged { base, text, meanwhile } = merge(&own, &checked.tree, now)?;
+                    dialog.tell(Fact::Merged(&meanwhile));
+                    Ok((base, blocks::shown_bytes(text)))
+                }
+                Err(_) => {
+                    dialog.tell(Fact::MergedLater);
+                    Ok((own, text))
+                }
+            },
         }
     }
 
-    /// Whether `edited` is the text as it was given to the editor, or as it is stored, but for line endings and a final one.
+    /// Checks a text that was edited on this one.
+    pub fn check(&self, edited: &SecretBytes) -> Result<Checked, Mistakes> {
+        let Original { document, format, .. } = &self.original;
+        check::check(edited, &self.text, &document.tree, document.metadata(), self.rule.as_ref(), *format)
+    }
+
+    /// Whether there was a file, which is gone and to be made again. Then a text that says what it said is no less to be saved.
+    fn is_removed(&self) -> bool {
+        self.original.is_new && !self.text.is_empty()
+    }
+
+    /// Whether `edited` is the text as it was given to the editor, or as it is stored, but for line endings and a final one, so that there
+    /// is nothing to save.
     pub fn is_untouched(&self, edited: &SecretBytes) -> bool {
-        self.starts().iter().any(|text| is_same_text(edited, text))
+        !self.is_removed() && self.starts().iter().any(|text| is_same_text(edited, text))
     }
 
     /// What the editor is given, and what else would be the same to save.
@@ -91,23 +119,23 @@ impl Base {
     /// Whether storing `checked` would say what the file says already.
     pub fn is_said_by(&self, checked: &Checked) -> bool {
         let emitted = self.original.format.emit(&checked.tree, None, None);
-        emitted.is_ok_and(|emitted| emitted.ct_eq(self.text.expose().as_bytes()))
+        !self.is_removed() && emitted.is_ok_and(|emitted| emitted.ct_eq(self.text.expose().as_bytes()))
     }
 
     /// Whether the file says what the draft says: an edit that was saved and ended before it could drop its draft.
     pub fn holds_draft(&self, sealed: &[u8]) -> bool {
         let Ok(draft) = Draft::read(sealed) else { return false };
-        let Original { document, format, .. } = &self.original;
-        let Ok(text) = draft.open(document.data_key()) else { return false };
-        let checked = check::check(&text, &self.text, &document.tree, document.metadata(), None, *format);
-        checked.is_ok_and(|checked| self.is_said_by(&checked))
+        let Ok(text) = draft.open(self.original.document.data_key()) else { return false };
+        self.check(&text).is_ok_and(|checked| self.is_said_by(&checked))
     }
 
-    fn of_bytes(request: &Edit, bytes: SecretBytes, is_new: bool) -> Result<Self, EditError> {
+    /// The file of these bytes, opened.
+    pub fn of_bytes(request: &Edit, bytes: SecretBytes, is_new: bool) -> Result<Self, ChangeError> {
         let original = Original::open(request.path, bytes, is_new, request.keyring)?;
         let text = original.text()?;
         let start = blocks::shown(text.expose()).map(SecretString::into_bytes);
-        Ok(Self { original, text, start })
+        let rule = if is_new { None } else { (request.other_rule)(original.document.metadata()) };
+        Ok(Self { original, text, start, rule })
     }
 }
 
@@ -122,36 +150,4 @@ fn empty_document(request: &Edit) -> Result<SecretBytes, EditError> {
     let tree = Tree::of(Mapping::default());
     let contents = encrypt_new(&tree, metadata, &data_key, (request.now)()).map_err(ChangeError::from)?;
     Ok(format.emit(&contents.tree, contents.metadata.as_ref(), None).map_err(ChangeError::from)?)
-}
-
-/// `theirs`, and behind it every line that `mine` has and neither `theirs` nor `base`, marked so that it cannot be saved by oversight.
-fn show_both(theirs: &str, base: &str, mine: &[u8]) -> SecretBytes {
-    let lines = mine.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let is_in = |text: &str, line: &[u8]| text.lines().any(|there| there.as_bytes() == line);
-    let own = lines.filter(|line| !line.is_empty() && !is_in(theirs, line) && !is_in(base, line));
-    let mut both = SecretBytes::with_capacity(theirs.len() + mine.len() * 20 + 64);
-    both.push(theirs.as_bytes());
-    for line in own {
-        if !line.starts_with(CONFLICT.as_bytes()) {
-            both.push(CONFLICT.as_bytes());
-            both.push(b"mine ");
-        }
-        both.push(line);
-        both.push(b"\n");
-    }
-    both
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_sides_are_shown_and_what_was_never_touched_only_once() {
-        let both = show_both("A=theirs\nB=1\nC=1\n", "A=1\nB=1\n", b"A=mine\nB=1\n\nD=4\r\n");
-        assert_eq!(both.expose(), b"A=theirs\nB=1\nC=1\n#!dotsops mine A=mine\n#!dotsops mine D=4\n");
-        let unresolved = show_both("A=3\n", "A=2\n", b"A=2\n#!dotsops mine A=mine\n");
-        assert_eq!(unresolved.expose(), b"A=3\n#!dotsops mine A=mine\n");
-        assert_eq!(show_both("A=2\nB=2\n", "A=1\n", b"A=2\n").expose(), b"A=2\nB=2\n");
-    }
 }

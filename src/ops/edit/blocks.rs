@@ -29,12 +29,6 @@ pub(super) fn shown_bytes(stored: SecretBytes) -> SecretBytes {
     shown.map_or(stored, SecretString::into_bytes)
 }
 
-/// `edited` with every block that nobody touched as it was stored `before`.
-pub(super) fn stored(edited: &SecretBytes, before: &str) -> SecretBytes {
-    let folded = std::str::from_utf8(edited.expose()).ok().and_then(|edited| fold(edited, before));
-    folded.map_or_else(|| SecretBytes::copy_of(edited.expose()), |folded| folded.text.into_bytes())
-}
-
 /// A text as it is shown, and which lines of it are one stored line.
 struct View<'stored> {
     stored: &'stored str,

@@ -3,7 +3,8 @@
 //! Lines that were there before and are untouched are never complained about.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Display, Formatter};
 
 use super::blocks;
 use super::hidden_lines::Hidden;
@@ -112,10 +113,9 @@ struct Stored {
 fn stored(edited: &[u8], before: &str, selection: &Selection) -> Result<Stored, Mistakes> {
     let decoded = dialect::decode(edited)?;
     let text = decoded.text.expose();
-    let conflicts: Vec<usize> =
-        text.lines().enumerate().filter(|(_, line)| line.starts_with(CONFLICT)).map(|(index, _)| index + 1).collect();
-    if !conflicts.is_empty() {
-        return Err(Mistakes::Conflicts(conflicts));
+    let undecided = undecided(text, before);
+    if !undecided.is_empty() {
+        return Err(Mistakes::Conflicts(undecided));
     }
     let folded = blocks::fold(text, before);
     let typed = text;
@@ -165,31 +165,81 @@ fn adopt_values(tree: &mut Tree, base: &Tree) {
     }
 }
 
-/// How many names were added, changed and removed.
+/// The lines that show the two sides of a conflict.
+fn undecided(text: &str, before: &str) -> Vec<Undecided> {
+    let mut found: Vec<Undecided> = Vec::new();
+    let marks = text.lines().enumerate().filter_map(|(index, line)| Some((index + 1, line.strip_prefix(CONFLICT)?)));
+    let mut marks = marks.peekable();
+    if marks.peek().is_none() {
+        return found;
+    }
+    // What stands where a name should is told only if it is one elsewhere too: a damaged mark may have a piece of a value there.
+    let known: HashSet<&str> = text.lines().chain(before.lines()).filter_map(name_of_line).collect();
+    for (line, mark) in marks {
+        let side = mark.strip_prefix("mine ").or(mark.strip_prefix("theirs "));
+        let name = side.and_then(|side| name_of_line(side).or(side.strip_suffix(" was removed")));
+        let name = name.filter(|name| known.contains(name)).map(str::to_owned);
+        match found.iter_mut().find(|undecided| undecided.name == name) {
+            Some(undecided) => undecided.lines.push(line),
+            None => found.push(Undecided { name, lines: vec![line] }),
+        }
+    }
+    found
+}
+
+fn name_of_line(line: &str) -> Option<&str> {
+    let (name, _) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+    names::is_portable_name(name).then_some(name)
+}
+
+/// The names that were added, changed and removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Names that were not there.
-    pub added: usize,
-    /// Names with another value.
-    pub changed: usize,
+    pub added: Vec<String>,
+    /// Names with another value, or with `export` and without.
+    pub changed: Vec<String>,
     /// Names that are gone.
-    pub removed: usize,
+    pub removed: Vec<String>,
+}
+
+impl Changes {
+    /// Whether at most comments, blank lines and the order differ.
+    pub fn is_none(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
 }
 
 /// Compares two trees by name. Of two equal names the last counts, as for a program.
 pub fn changes(before: &Tree, after: &Tree) -> Changes {
-    let values = |tree: &Tree| {
-        let entries = tree.first().iter().filter_map(|item| match item {
-            Item::Entry(key, value) => Some((key.clone(), dotenv::value_text(value).unwrap_or_default())),
-            _ => None,
-        });
-        entries.collect::<std::collections::HashMap<_, _>>()
+    let (old, new) = (Named::of(before), Named::of(after));
+    let names = |of: &Named<'_>, is_meant: &dyn Fn(&str) -> bool| {
+        of.order.iter().filter(|name| is_meant(name)).map(|name| name.clone().into_owned()).collect()
     };
-    let (before, after) = (values(before), values(after));
     Changes {
-        added: after.keys().filter(|key| !before.contains_key(*key)).count(),
-        removed: before.keys().filter(|key| !after.contains_key(*key)).count(),
-        changed: after.iter().filter(|(key, value)| before.get(*key).is_some_and(|before| !before.ct_eq(value.expose()))).count(),
+        added: names(&new, &|name| !old.items.contains_key(name)),
+        changed: names(&new, &|name| old.items.get(name).is_some_and(|old| !old.is_same(new.items[name]))),
+        removed: names(&old, &|name| !new.items.contains_key(name)),
+    }
+}
+
+/// The entries of a tree by name.
+struct Named<'a> {
+    order: Vec<Cow<'a, str>>,
+    items: HashMap<Cow<'a, str>, &'a Item>,
+}
+
+impl<'a> Named<'a> {
+    fn of(tree: &'a Tree) -> Self {
+        let mut named = Self { order: Vec::new(), items: HashMap::new() };
+        for item in tree.first() {
+            let Item::Entry(key, _) = item else { continue };
+            let name = file::variable_name(key);
+            if named.items.insert(name.clone(), item).is_none() {
+                named.order.push(name);
+            }
+        }
+        named
     }
 }
 
@@ -204,33 +254,84 @@ pub enum Mistakes {
     #[error("{}", Listed(.0))]
     Lines(Vec<Refusal>),
     /// Conflicts that nobody has resolved.
-    #[error("{}", ListedConflicts(.0))]
-    Conflicts(Vec<usize>),
+    #[error("{}", Listed(.0))]
+    Conflicts(Vec<Undecided>),
     /// What was to be stored does not parse.
     #[error(transparent)]
     Parse(#[from] ParseError),
 }
 
-struct Listed<'a>(&'a [Refusal]);
+/// The lines that show both sides of one conflict.
+#[derive(Debug)]
+pub struct Undecided {
+    /// The name that both changed, if the lines still tell.
+    pub name: Option<String>,
+    /// Their numbers, from 1.
+    pub lines: Vec<usize>,
+}
 
-impl std::fmt::Display for Listed<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, refusal) in self.0.iter().enumerate() {
+impl Display for Undecided {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.lines.iter().map(usize::to_string).collect();
+        write!(f, "line {}: ", lines.join(", "))?;
+        if let Some(name) = &self.name {
+            write!(f, "`{name}` was changed by both: ")?;
+        }
+        write!(f, "decide for one side, and remove every line that begins with `{}`", CONFLICT.trim_end())
+    }
+}
+
+struct Listed<'a, T>(&'a [T]);
+
+impl<T: Display> Display for Listed<'_, T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{refusal}")?;
+            write!(f, "{mistake}")?;
         }
         Ok(())
     }
 }
 
-struct ListedConflicts<'a>(&'a [usize]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::dotenv::Dotenv;
 
-impl std::fmt::Display for ListedConflicts<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(usize::to_string).collect();
-        let lines = lines.join(", ");
-        write!(f, "line {lines}: decide for one side, and remove every line that begins with `{}`", CONFLICT.trim_end())
+    fn told(text: &str, before: &str) -> Vec<String> {
+        undecided(text, before).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn conflicts_are_told_by_line_and_name() {
+        let text = "#!dotsops mine A=1\n#!dotsops theirs A=2\nA=1\n#!dotsops mine B was removed\n#!dotsops theirs export B=x\nexport B=x\n";
+        let rest = "decide for one side, and remove every line that begins with `#!dotsops`";
+        assert_eq!(
+            told(text, ""),
+            [format!("line 1, 2: `A` was changed by both: {rest}"), format!("line 4, 5: `B` was changed by both: {rest}")]
+        );
+        assert!(told("A=1\n# !dotsops mine A=1\n", "").is_empty());
+    }
+
+    #[test]
+    fn what_a_damaged_mark_has_in_the_place_of_a_name_is_not_told() {
+        for damaged in
+            ["#!dotsops mine canary==", "#!dotsops canary=1", "#!dotsops mine canary was removed", "#!dotsops mine canary"]
+        {
+            let told = told(&format!("{damaged}\nA=1\n"), "A=canary\n");
+            assert!(told.len() == 1 && told[0].starts_with("line 1: decide"), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn changes_are_told_by_name_in_the_order_of_the_file() {
+        let tree = |text: &str| Dotenv.parse(text.as_bytes()).unwrap().tree;
+        let (before, after) = (tree("A=1\nB=1\nC=1\nD=1\nD=2\n"), tree("Z=1\nexport B=1\nA=2\nD=2\nE=1\n"));
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let expected = Changes { added: names(&["Z", "E"]), changed: names(&["B", "A"]), removed: names(&["C"]) };
+        assert_eq!(changes(&before, &after), expected);
+        assert!(changes(&tree("A=1\n# a\nB=1\n"), &tree("B=1\n\nA=1\n")).is_none());
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::check::Mistakes;
 use super::error::DraftFailure;
 use super::example::NotUsed;
+use super::meanwhile::Meanwhile;
 use super::sweep::Found;
 use crate::dialect::refusal::Note;
 use crate::document::metadata::Metadata;
@@ -20,6 +21,10 @@ pub trait Dialog {
     fn accept_clear(&mut self, names: &[String]) -> Consent;
     /// May the file become empty?
     fn accept_empty(&mut self) -> Consent;
+    /// The file changed meanwhile, and was merged with the text: may that be saved? Where there are conflicts, it cannot, and nobody agrees.
+    fn merged(&mut self, meanwhile: &Meanwhile) -> Consent;
+    /// The file was removed meanwhile: make it again (`true`), or keep the draft and stop?
+    fn make_again(&mut self) -> bool;
     /// The editor was back at once, unchanged: wait until the user says that it is closed.
     fn wait_until_closed(&mut self);
     /// Something speaks against going on: goes on all the same (`true`), or refuses.
@@ -76,8 +81,10 @@ pub enum Fact<'a> {
     ExampleNotUsed(&'a Path, &'a NotUsed),
     /// What an edit that was killed has left.
     Found(&'a Found),
-    /// The file changed since the draft was made, and both are shown.
-    DraftOnOtherBase,
+    /// The file changed since the draft was kept, and both are merged in the text that is shown.
+    Merged(&'a Meanwhile),
+    /// The same, but the draft has mistakes, which come first: the text is merged when it is saved.
+    MergedLater,
     /// The plaintext could not be wiped from here.
     NotWiped(&'a Path),
     /// The file is saved, but may be the old one after a power cut; the draft is kept until it is looked at again.

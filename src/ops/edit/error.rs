@@ -52,6 +52,9 @@ pub enum EditError {
     /// The file cannot be opened to be changed, or not be changed. Once something was typed, a draft is kept.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// The file changed since the edit began, and cannot be merged as it is now. A draft is kept.
+    #[error("the file was changed by someone else meanwhile, and cannot be used as it is now")]
+    Theirs(#[source] ChangeError),
     /// It is not clear who could read the new file, or what of it would be encrypted.
     #[error(transparent)]
     NewFile(#[from] NewFileError),

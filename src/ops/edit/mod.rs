@@ -15,6 +15,7 @@ pub mod example;
 pub mod guard;
 mod hidden_lines;
 pub mod kept;
+pub mod meanwhile;
 mod meta;
 pub mod session;
 pub mod sweep;

@@ -1,10 +1,9 @@
 //! The edit session, step by step.
 //!
 //! Open, lock, decrypt; write the text where only memory holds it; run the editor; read back; keep a draft; check; wipe; encrypt;
-//! read the result back; replace the file if it is still the one that was opened. Its one invariant: from the moment the user saved,
-//! the text is in the session, in a sealed draft or in the file, whatever fails.
-//!
-//! To come, and where: the merge where [`ChangeError::Overtaken`](crate::ops::change::ChangeError::Overtaken) is returned.
+//! read the result back; replace the file if it is still the one that was opened, else merge, and begin again if there is something to
+//! decide in the editor. Its one invariant: from the moment the user saved, the text is in the session, in a sealed draft or in the
+//! file, whatever fails.
 
 mod saving;
 
@@ -15,7 +14,7 @@ use std::time::Instant;
 use time::UtcDateTime;
 
 use super::base::Base;
-use super::check::{self, Changes, Checked};
+use super::check::{Changes, Checked};
 use super::dialog::{Choice, Consent, Dialog, Fact, Finding};
 use super::draft::{Draft, DraftError, DraftKey};
 use super::drafts::DraftPlace;
@@ -28,7 +27,6 @@ use crate::dialect;
 use crate::document::metadata::Metadata;
 use crate::document::selection::Selection;
 use crate::keys::keyring::Keyring;
-use crate::ops::change::Original;
 use crate::ops::exec::policy::glob_matches;
 use crate::ops::file::MAX_FILE;
 use crate::ops::new_file::NewFileError;
@@ -86,6 +84,8 @@ pub enum Outcome {
     NothingCreated,
     /// The file is written.
     Saved(Changes),
+    /// The file says already what was to be saved: somebody else wrote it meanwhile.
+    SavedByOthers,
     /// The user threw the text away.
     Discarded,
 }
@@ -119,7 +119,7 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
         return Err(EditError::Refused);
     }
     let draft_key = DraftKey::derive(base.original.document.data_key())?;
-    Running { request, dialog, base, shown: start, drafts, draft_key, warned: false, lock, guard: None }.run()
+    Running { request, dialog, base, shown: start, drafts, draft_key, warned: false, agreed: Vec::new(), lock, guard: None }.run()
 }
 
 impl Edit<'_> {
@@ -148,6 +148,8 @@ struct Running<'a> {
     guard: Option<Companion>,
     /// What the editor may keep was said.
     warned: bool,
+    /// Names that may stand in clear, as the user said.
+    agreed: Vec<String>,
 }
 
 /// What came out of the editor.
@@ -160,6 +162,27 @@ enum Edited {
 
 impl Running<'_> {
     fn run(mut self) -> Result<Outcome, EditError> {
+        loop {
+            match self.edit_in_session()? {
+                Edited::Accepted(checked) => {
+                    if let Some(outcome) = self.save(checked)? {
+                        return Ok(outcome);
+                    }
+                }
+                Edited::Unchanged => {
+                    self.drafts.drop_draft()?;
+                    return Ok(if self.base.original.is_new { Outcome::NothingCreated } else { Outcome::Unchanged });
+                }
+                Edited::Discarded => {
+                    self.drafts.drop_draft()?;
+                    return Ok(Outcome::Discarded);
+                }
+            }
+        }
+    }
+
+    /// From the text to what the user made of it. Only in here it is in clear.
+    fn edit_in_session(&mut self) -> Result<Edited, EditError> {
         let name = self.request.path.file_name().unwrap_or(OsStr::new("secrets.env")).to_string_lossy();
         let text_name = session_file_name(&name, "env");
         let original = &self.base.original;
@@ -178,17 +201,7 @@ impl Running<'_> {
         }
         self.guard = None;
         fault_point!(kill SessionWiped);
-        match edited? {
-            Edited::Accepted(checked) => self.save(checked),
-            Edited::Unchanged => {
-                self.drafts.drop_draft()?;
-                Ok(if self.base.original.is_new { Outcome::NothingCreated } else { Outcome::Unchanged })
-            }
-            Edited::Discarded => {
-                self.drafts.drop_draft()?;
-                Ok(Outcome::Discarded)
-            }
-        }
+        edited
     }
 
     fn edit_until_accepted(&mut self, session: &mut Session, meta: &[u8]) -> Result<Edited, EditError> {
@@ -205,11 +218,8 @@ impl Running<'_> {
             self.keep_draft(&edited, session)?;
             fault_point!(kill DraftKept);
             self.check_signals()?;
-            let base = &self.base;
-            let Original { document, format, is_new, .. } = &base.original;
-            let rule = if *is_new { None } else { (self.request.other_rule)(document.metadata()) };
-            match check::check(&edited, &base.text, &document.tree, document.metadata(), rule.as_ref(), *format) {
-                Ok(checked) if base.is_said_by(&checked) => return Ok(Edited::Unchanged),
+            match self.base.check(&edited) {
+                Ok(checked) if self.base.is_said_by(&checked) => return Ok(Edited::Unchanged),
                 Ok(checked) => {
                     if self.is_accepted(&checked)? {
                         return Ok(Edited::Accepted(checked));
@@ -319,13 +329,18 @@ impl Running<'_> {
                 Consent::Withheld => return Err(EditError::WouldBeEmpty),
             }
         }
-        let allowed = |name: &String| self.request.allow_plaintext.iter().any(|pattern| glob_matches(pattern, name));
+        let allowed = |name: &String| {
+            self.agreed.contains(name) || self.request.allow_plaintext.iter().any(|pattern| glob_matches(pattern, name))
+        };
         let asked: Vec<String> = checked.newly_clear.iter().filter(|name| !allowed(name)).cloned().collect();
         if asked.is_empty() {
             return Ok(true);
         }
         match self.dialog.accept_clear(&asked) {
-            Consent::Given => Ok(true),
+            Consent::Given => {
+                self.agreed.extend(asked);
+                Ok(true)
+            }
             Consent::EditAgain => Ok(false),
             Consent::Withheld => Err(EditError::WouldBeClear { names: asked }),
         }

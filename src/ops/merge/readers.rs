@@ -137,7 +137,7 @@ fn names(metadata: &Metadata) -> Vec<Name> {
 }
 
 /// Whether both are readable by the same people, as many of whom are needed.
-fn same_readers(one: &Metadata, other: &Metadata) -> bool {
+pub fn same_readers(one: &Metadata, other: &Metadata) -> bool {
     let has_all =
         |all: &KeyGroup, part: &KeyGroup| part.keys.iter().all(|key| all.keys.iter().any(|there| Name::of(&**there).is(&**key)));
     let (groups, others) = (&one.key_groups, &other.key_groups);

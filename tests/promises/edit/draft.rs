@@ -1,4 +1,4 @@
-//! What is kept when an edit does not end well, and how it goes on: rows 40 and 45.
+//! What is kept when an edit does not end well, and how it goes on: row 45. What it goes on with if the file changed, see `overtaken`.
 
 use std::fs;
 
@@ -88,63 +88,6 @@ fn a_draft_of_what_is_saved_already_does_not_block_the_next_edit() {
     assert_eq!(next.code, 0, "{}", next.stderr);
     assert_eq!(editing.noted("seen"), format!("A=old-value\nB={CANARY}\n"));
     assert!(!editing.has_draft());
-}
-
-#[test]
-fn row_40_a_file_changed_meanwhile_is_not_overwritten_and_both_sides_are_shown() {
-    let editing = Editing::of("A=old-value\nB=1\n");
-    let theirs = editing.sandbox.encrypted("theirs.env", "A=their-value\nB=1\nC=their-line\n");
-    let script = format!("printf 'A={CANARY}\\nB=1\\n' > \"$1\"; cp '{}' secrets.env", theirs.display());
-    let refused = editing.edit(&script);
-    assert_eq!(refused.code, 6, "{}", refused.stderr);
-    assert!(refused.stderr.contains("changed by someone else"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("--resume secrets.env"), "{}", refused.stderr);
-    assert_eq!(editing.bytes(), fs::read(&theirs).unwrap());
-    editing.assert_no_plaintext(&[CANARY, "old-value", "their-value"]);
-
-    let unresolved = editing.resume(r#"cp "$1" "$NOTES/seen""#);
-    assert_eq!(unresolved.code, 3, "{}", unresolved.stderr);
-    let both = format!("A=their-value\nB=1\nC=their-line\n#!dotsops mine A={CANARY}\n");
-    assert_eq!(editing.noted("seen"), both);
-    assert!(unresolved.stderr.contains("line 4"), "{}", unresolved.stderr);
-    assert_eq!(editing.bytes(), fs::read(&theirs).unwrap());
-
-    // Once more, and the same is shown, not a mark upon a mark.
-    assert_eq!(editing.resume(r#"cp "$1" "$NOTES/again"; exit 1"#).code, 7);
-    assert_eq!(editing.noted("again"), both);
-    let resolved = editing.resume(r#"sed -i -e '/^A=/d' -e 's/^#!dotsops mine //' "$1""#);
-    assert_eq!(resolved.code, 0, "{}", resolved.stderr);
-    assert_eq!(editing.text(), format!("B=1\nC=their-line\nA={CANARY}\n"));
-    assert!(!editing.has_draft());
-    editing.assert_no_plaintext(&[CANARY, "old-value", "their-value"]);
-}
-
-#[test]
-fn rows_40_and_45_a_file_that_is_gone_is_not_made_again_and_the_draft_waits_for_it() {
-    let editing = Editing::of("A=old-value\n");
-    let before = editing.bytes();
-    let refused = editing.edit(&format!("printf 'B={CANARY}\\n' >> \"$1\"; rm secrets.env"));
-    assert_eq!(refused.code, 6, "{}", refused.stderr);
-    assert!(refused.stderr.contains("removed by someone else"), "{}", refused.stderr);
-    let gone = editing.resume(":");
-    assert_eq!(gone.code, 6, "{}", gone.stderr);
-    assert!(gone.stderr.contains("git checkout -- secrets.env"), "{}", gone.stderr);
-    assert!(!editing.sandbox.path("secrets.env").exists());
-    editing.sandbox.write("secrets.env", String::from_utf8(before).unwrap());
-    assert_eq!(editing.resume(":").code, 0);
-    assert_eq!(editing.text(), format!("A=old-value\nB={CANARY}\n"));
-}
-
-#[test]
-fn row_45_a_draft_outlives_a_new_data_key() {
-    let editing = with_draft();
-    // The same text under another data key.
-    fs::remove_file(editing.sandbox.path("secrets.env")).unwrap();
-    editing.sandbox.encrypted("secrets.env", "A=old-value\n");
-    let resumed = editing.resume(r#"cp "$1" "$NOTES/seen"; sed -i 's/^#!dotsops mine //' "$1""#);
-    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
-    assert_eq!(editing.noted("seen"), format!("A=old-value\n#!dotsops mine B={CANARY}\n"));
-    assert_eq!(editing.text(), format!("A=old-value\nB={CANARY}\n"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod kept;
 mod left_behind;
 mod mistakes;
 mod new_file;
+mod overtaken;
 mod places;
 mod text;
 

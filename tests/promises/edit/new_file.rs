@@ -58,21 +58,6 @@ fn nothing_saved_makes_nothing() {
 }
 
 #[test]
-fn row_44_a_file_that_appears_meanwhile_is_not_overwritten() {
-    let editing = Editing::without_file();
-    let theirs = editing.sandbox.encrypted("theirs.env", "A=their-value\n");
-    let refused = editing.edit(&format!("{TYPES}; cp '{}' secrets.env", theirs.display()));
-    assert_eq!(refused.code, 6, "{}", refused.stderr);
-    assert!(refused.stderr.contains("--resume secrets.env"), "{}", refused.stderr);
-    assert_eq!(editing.bytes(), fs::read(theirs).unwrap());
-    editing.assert_no_plaintext(&[CANARY]);
-    let resumed = editing.resume(r#"cp "$1" "$NOTES/seen"; sed -i '/^A=/d; s/^#!dotsops mine //' "$1""#);
-    assert_eq!(resumed.code, 0, "{}", resumed.stderr);
-    assert_eq!(editing.noted("seen"), format!("A=their-value\n#!dotsops mine A={CANARY}\n"));
-    assert_eq!(editing.text(), format!("A={CANARY}\n"));
-}
-
-#[test]
 fn a_draft_of_a_new_file_makes_it_on_resume() {
     let editing = Editing::without_file();
     assert_eq!(editing.edit(&format!("{TYPES}; exit 1")).code, 7);
