@@ -4,7 +4,7 @@
 
 use super::blocks;
 use super::check::{self, Checked, Mistakes};
-use super::dialog::{Dialog, Fact};
+use super::dialog::{Dialog, Fact, Finding};
 use super::draft::Draft;
 use super::error::EditError;
 use super::example::Example;
@@ -94,6 +94,14 @@ impl Base {
         }
     }
 
+    /// Tells what the user should know of the file as it stands; an error if that is to keep it from being edited.
+    pub fn introduce(&self, dialog: &mut dyn Dialog) -> Result<(), EditError> {
+        let document = &self.original.document;
+        let goes_on = dialog.goes_on(Finding::Opened(document.metadata()))
+            && (document.clear_comments == 0 || dialog.goes_on(Finding::ClearComments(document.clear_comments)));
+        if goes_on { Ok(()) } else { Err(EditError::Refused) }
+    }
+
     /// Checks a text that was edited on this one.
     pub fn check(&self, edited: &SecretBytes) -> Result<Checked, Mistakes> {
         let Original { document, format, .. } = &self.original;
@@ -101,7 +109,7 @@ impl Base {
     }
 
     /// Whether there was a file, which is gone and to be made again. Then a text that says what it said is no less to be saved.
-    fn is_removed(&self) -> bool {
+    pub fn is_removed(&self) -> bool {
         self.original.is_new && !self.text.is_empty()
     }
 

@@ -15,7 +15,7 @@ use time::UtcDateTime;
 
 use super::base::Base;
 use super::check::{Changes, Checked};
-use super::dialog::{Choice, Consent, Dialog, Fact, Finding};
+use super::dialog::{Choice, Consent, Dialog, Fact};
 use super::draft::{Draft, DraftError, DraftKey};
 use super::drafts::DraftPlace;
 use super::editors::Editor;
@@ -112,11 +112,8 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
         },
         (None, false) => Base::open(request, dialog)?.with_its_text(),
     };
-    let (document, is_new) = (&base.original.document, base.original.is_new);
-    let may_be = (is_new || dialog.goes_on(Finding::Opened(document.metadata())))
-        && (document.clear_comments == 0 || dialog.goes_on(Finding::ClearComments(document.clear_comments)));
-    if !may_be {
-        return Err(EditError::Refused);
+    if !base.original.is_new || base.is_removed() {
+        base.introduce(dialog)?;
     }
     let draft_key = DraftKey::derive(base.original.document.data_key())?;
     Running { request, dialog, base, shown: start, drafts, draft_key, warned: false, agreed: Vec::new(), lock, guard: None }.run()

@@ -510,6 +510,53 @@ fn a_kill_or_a_failing_editor_over_the_merged_text_leaves_a_draft_and_no_plainte
     }
 }
 
+#[test]
+fn a_closed_terminal_or_an_interrupt_at_the_question_leaves_their_file_and_the_draft() {
+    for is_closed in [true, false] {
+        let editing = with_theirs(THEIRS);
+        let mut pty = overtaken(&editing, OURS, ":");
+        pty.wait_for("What now?");
+        let code = if is_closed {
+            pty.hang_up()
+        } else {
+            pty.type_keys("\x03");
+            let (code, shown) = pty.end();
+            assert!(shown.contains("--resume secrets.env"), "{shown}");
+            code
+        };
+        assert_eq!(code, if is_closed { 129 } else { 130 });
+        editing.wait_for_guard();
+        assert_kept(&editing);
+    }
+}
+
+#[test]
+fn comments_that_anybody_could_have_added_to_their_file_are_told() {
+    let editing = with_theirs(THEIRS);
+    let text = editing.sandbox.read("theirs.env");
+    editing.sandbox.write("theirs.env", format!("# not encrypted\n{text}"));
+    let refused = overtaken_without_terminal(&editing, OURS);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert!(refused.stderr.contains("1 comments stand in clear"), "{}", refused.stderr);
+}
+
+#[test]
+fn two_runs_that_know_nothing_of_each_other_lose_no_side() {
+    let editing = Editing::of("A=1\n");
+    // The second one has another state folder, so another lock, and begins and ends while the first one's editor is open.
+    let second = editing.command("echo SECOND=2 >> \"$1\"", &["secrets.env"]);
+    let words = [second.get_program()].into_iter().chain(second.get_args()).map(|word| word.to_str().unwrap());
+    let second = words.collect::<Vec<_>>().join(" ");
+    let script = format!("XDG_STATE_HOME=\"$NOTES\" {second} > \"$NOTES/said\" 2>&1 || exit 1; echo FIRST=1 >> \"$1\"");
+    let mut first = editing.command(&script, &["secrets.env"]);
+    without_terminal(&mut first);
+    let refused = ended(&mut first);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    assert_eq!(editing.text(), "A=1\nSECOND=2\n");
+    assert_eq!(editing.resume(":").code, 0);
+    assert_saved(&editing, "A=1\nFIRST=1\nSECOND=2\n");
+}
+
 /// A new file that somebody else makes too.
 fn appearing() -> (Editing, PathBuf, String) {
     let editing = Editing::without_file();

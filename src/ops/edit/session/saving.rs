@@ -79,9 +79,7 @@ impl Running<'_> {
         }
         let theirs = Base::of_bytes(self.request, file.bytes, false).map_err(EditError::Theirs)?;
         let Merged { base, text, meanwhile } = merge(&self.base, &checked.tree, theirs)?;
-        if !self.dialog.goes_on(Finding::Opened(base.original.document.metadata())) {
-            return Err(EditError::Refused);
-        }
+        base.introduce(self.dialog)?;
         self.draft_key = DraftKey::derive(base.original.document.data_key())?;
         self.base = base;
         let merged = self.base.check(&text);
