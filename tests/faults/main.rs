@@ -6,6 +6,7 @@ mod overtaken;
 mod random_kills;
 mod rows;
 mod saves;
+mod window;
 
 #[path = "../support/mod.rs"]
 mod support;

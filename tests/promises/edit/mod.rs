@@ -13,6 +13,7 @@ mod mistakes;
 mod new_file;
 mod overtaken;
 mod places;
+mod races;
 mod text;
 
 use std::time::SystemTime;
