@@ -97,6 +97,34 @@ fn after_init_alone_merge_rebase_cherry_pick_and_stash_merge_by_name() {
 }
 
 #[test]
+fn a_plaintext_of_the_same_kind_is_shown_and_merged_as_git_does_it() {
+    let Some(repository) = Repository::new() else { return };
+    let lines = |first: &str, last: &str| format!("A={first}\n\n\n\n\nB={last}\n");
+    let write = |text: String| drop(repository.sandbox.write("defaults.env", text));
+    write(lines("1", "1"));
+    repository.commit("defaults");
+    for (name, text) in [("theirs", lines("1", "2")), ("both", lines("3", "2")), ("ours", lines("2", "1"))] {
+        repository.git(&["checkout", "-q", "-b", name, "main"]);
+        write(text);
+        repository.commit(name);
+    }
+    assert_eq!(changed_lines(&repository.git(&["show"])), ["-A=1", "+A=2"]);
+    repository.git(&["merge", "-q", "--no-edit", "theirs"]);
+    assert_eq!(repository.sandbox.read("defaults.env"), lines("2", "2"));
+    assert_eq!(repository.try_git(&["merge", "-q", "both"]).code, 1);
+    let text = repository.sandbox.read("defaults.env");
+    assert_eq!(text, lines("2", "2").replacen("A=2\n", "<<<<<<< ours\nA=2\n=======\nA=3\n>>>>>>> theirs\n", 1));
+    // Not so where a version is encrypted, or where it is no text.
+    repository.git(&["merge", "--abort"]);
+    repository.sandbox.write("binary", b"\0\n");
+    for (ours, theirs) in [("defaults.env", "secrets.env"), ("secrets.env", "defaults.env"), ("binary", "binary")] {
+        let refused = repository.dotsops(&["merge", "defaults.env", ours, theirs]);
+        assert_eq!(refused.code, 129, "{ours} {theirs}");
+        assert!(refused.stderr.contains("hint: "), "{}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_conflict_is_shown_by_name_and_no_program_runs_with_it() {
     let Some(repository) = Repository::new() else { return };
     repository.branch("theirs", &[&["set", "TOKEN", "canary-2"]]);

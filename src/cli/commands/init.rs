@@ -161,7 +161,11 @@ impl Ready<'_> {
         let text = file::read_bytes(&path).map(|read| String::from_utf8_lossy(read.bytes.expose()).into_owned());
         let attributes = init::Attributes::of(file, self.repository.as_ref(), &text.unwrap_or_default());
         let lines: Vec<&str> = attributes.line.as_deref().into_iter().collect();
-        let added = init::add_lines(&path, "encrypted files keep their line ends, and are compared and merged by name", &lines)?;
+        let added = init::add_lines(
+            &path,
+            "encrypted files; in each clone, `dotsops init` tells git to show and merge them by name",
+            &lines,
+        )?;
         self.say_added(".gitattributes", &added)?;
         for (name, value) in &attributes.others {
             self.say(format_args!(".gitattributes: `{name}` is `{value}` for {}, and stays so", self.shown(file)))?;

@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use super::written;
-use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::{Surroundings, working_directory};
+use crate::format::{detect, has_tokens};
 use crate::ops::departures;
 use crate::ops::file;
+use crate::ops::git;
 use crate::ops::merge::{self, Documents, Versions};
+use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{self, Expected, ReadOnly};
+use crate::sys::process;
 
 /// Merge two versions of an encrypted file by name; git runs it
 ///
@@ -17,7 +21,7 @@ use crate::sys::atomic_write::{self, Expected, ReadOnly};
 /// ciphertext. Where both sides changed one name, each in its own way, the file gets both values, encrypted, as lines that begin with
 /// `#!dotsops`, which `dotsops edit` shows and does not save until they are resolved.
 ///
-/// `dotsops init` tells git to run this. The result takes the place of OURS.
+/// `dotsops init` tells git to run this. The result takes the place of OURS. Where no version is encrypted, git merges lines as ever.
 ///
 /// Exit code 1: there are conflicts. 129: nothing was merged.
 #[derive(clap::Args)]
@@ -42,10 +46,16 @@ pub struct Arguments {
 
 /// Merges, and says what nobody but a person can decide.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
-    let Arguments { base, ours: ours_path, theirs, path } = arguments;
+    let Arguments { base: base_path, ours: ours_path, theirs: theirs_path, path } = arguments;
     let path = path.as_deref().unwrap_or(&ours_path);
-    let [base, ours, theirs] = [&base, &ours_path, &theirs].map(|version| file::read_bytes(version).map(|read| read.bytes));
+    let paths = [&base_path, &ours_path, &theirs_path];
+    let [base, ours, theirs] = paths.map(|version| file::read_bytes(version).map(|read| read.bytes));
     let (base, ours, theirs) = (base?, ours?, theirs?);
+    if let Some(git) = git_for_plaintext([&base, &ours, &theirs], surroundings) {
+        let is_merged = git::merge_lines(&git, &base_path, &ours_path, &theirs_path);
+        let is_merged = is_merged.map_err(|error| Failure::plaintext_not_merged(path, &error))?;
+        return Ok(if is_merged { ExitCode::Done } else { ExitCode::No });
+    }
     let keyring = surroundings.environment.keyring();
     let versions =
         Versions { base: Some(base.expose()).filter(|base| !base.is_empty()), ours: ours.expose(), theirs: theirs.expose() };
@@ -72,6 +82,14 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
             Ok(ExitCode::No)
         }
     }
+}
+
+/// git itself, if no version is encrypted: the attribute that leads git to us is for whole kinds of files, and some may be meant to be
+/// plaintext.
+fn git_for_plaintext(versions: [&SecretBytes; 3], surroundings: &Surroundings) -> Option<PathBuf> {
+    let is_plaintext = |version: &&SecretBytes| detect(version.expose()).is_none() && !has_tokens(version.expose());
+    let here = working_directory().ok().filter(|_| versions.iter().all(is_plaintext))?;
+    process::resolve_program("git".as_ref(), surroundings.environment.path().as_deref(), &here).ok()
 }
 
 fn say_conflicts(path: &Path, names: &[String], surroundings: &Surroundings) {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{ExitCode, Failure, chain, shell_word};
 use crate::keys::keyring::Keyring;
 use crate::ops::change::ChangeError;
+use crate::ops::git::GitRefused;
 use crate::ops::merge::{MergeError, OpenVersionError};
 
 impl Failure {
@@ -20,6 +21,13 @@ impl Failure {
             ),
             false => failure,
         }
+    }
+
+    /// Versions of a plaintext of which git makes nothing.
+    pub fn plaintext_not_merged(path: &Path, error: &GitRefused) -> Self {
+        Self::new(ExitCode::World, format!("{} cannot be merged", path.display()))
+            .because(format!("no version is encrypted, and {error} to merge them: it may be no text"))
+            .hint("choose one version: `git checkout --ours FILE` or `--theirs`")
     }
 
     /// Versions that open, and of which no file can be made.
