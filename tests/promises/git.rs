@@ -341,7 +341,16 @@ fn init_runs_nothing_that_the_repositorys_configuration_names_and_fetches_nothin
     assert_eq!(made.code, 0, "{}", made.stderr);
     assert!(made.stderr.contains("whoever has the history knows its values"), "{}", made.stderr);
     assert!(!ran.exists(), "{}", std::fs::read_to_string(&ran).unwrap());
-    // The trap is one: git itself falls into it.
-    repository.try_git(&["log", "-1"]);
-    assert!(Path::new(&ran).exists());
+    // What a partial clone lacks is not fetched either.
+    let blob = repository.git(&["rev-parse", "HEAD:.env"]);
+    let (folder, rest) = blob.trim().split_at(2);
+    std::fs::remove_file(repository.root.join(".git/objects").join(folder).join(rest)).unwrap();
+    let missing = repository.dotsops(&["diff", "HEAD:.env", ".env"]);
+    assert_eq!(missing.code, 7, "{}", missing.stderr);
+    assert!(!ran.exists(), "{}", std::fs::read_to_string(&ran).unwrap());
+    // The traps are some: git itself falls into them.
+    for trap in [&["log", "-1"][..], &["cat-file", "-p", "HEAD:.env"]] {
+        repository.try_git(trap);
+        assert!(std::fs::remove_file(&ran).is_ok(), "{trap:?}");
+    }
 }

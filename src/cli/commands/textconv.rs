@@ -15,8 +15,8 @@ use crate::secret::DataKey;
 ///
 /// git runs it, where `dotsops init` has said so. A value has a mask, `<masked 3f9a2c81>`, that stays the same as long as the value does
 /// and tells nothing else: it is made with a random key of yours, in your state folder. Without an identity that opens the file a value has
-/// a hash of its ciphertext, `<encrypted 7d1f4a90b2c3d4e5>`. Who can read the file stands at the end. What is no encrypted file is printed
-/// as it is.
+/// a hash of its ciphertext, `<encrypted 7d1f4a90b2c3d4e5>`. At the end stand who can read the file, and a mask of its data key. What is no
+/// encrypted file is printed as it is.
 ///
 /// Nobody is asked for anything, no command or plugin is run, and whatever the file is, the exit code is 0.
 #[derive(clap::Args)]
