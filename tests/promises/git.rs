@@ -1,7 +1,6 @@
 //! git shows and merges encrypted files by name, in repositories that `dotsops init` alone made ready.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use crate::support::repository::{Repository, changed_lines};
 use crate::support::sandbox::{STRANGER, ended};

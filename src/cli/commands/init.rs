@@ -15,6 +15,7 @@ use crate::format::{Format, Syntax};
 use crate::keys::age::generate::generate_identity;
 use crate::keys::keyring::Keyring;
 use crate::ops::git::Repository;
+use crate::ops::git::settings::{self, Attributes};
 use crate::ops::new_file::{self, Choice};
 use crate::ops::{encrypt, file, init};
 use crate::sys::process;
@@ -159,7 +160,7 @@ impl Ready<'_> {
     fn attributes(&self, file: &Path) -> Result<(), Failure> {
         let path = self.root.join(".gitattributes");
         let text = file::read_bytes(&path).map(|read| String::from_utf8_lossy(read.bytes.expose()).into_owned());
-        let attributes = init::Attributes::of(file, self.repository.as_ref(), &text.unwrap_or_default());
+        let attributes = Attributes::of(file, self.repository.as_ref(), &text.unwrap_or_default());
         let lines: Vec<&str> = attributes.line.as_deref().into_iter().collect();
         let added = init::add_lines(
             &path,
@@ -181,7 +182,7 @@ impl Ready<'_> {
                 false => self.say(format_args!("git: there is no program `git`; once it is installed, run `dotsops init` again")),
             };
         };
-        let Ok(settled) = init::settle(repository, &init::git_settings(&self.program()?)) else {
+        let Ok(settled) = settings::settle(repository, &settings::running(&self.program()?)) else {
             let root = shell_word(repository.root());
             self.surroundings
                 .output
