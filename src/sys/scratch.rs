@@ -4,12 +4,12 @@
 //! last step, that only this user can enter, and it is on a disk only if that was allowed.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, mkdirat, open, openat};
+use rustix::fs::{Mode, OFlags, StatFs, mkdirat, open, openat};
 use rustix::io::Errno;
 
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -78,10 +78,19 @@ pub fn existing_scratches(candidates: &ScratchCandidates, disk: &Path) -> Vec<Sc
     found
 }
 
-/// What each candidate of [`find_scratch`] is good for, the best first: whether it is, or would be, in memory. None is made.
+/// The candidates up to the one that [`find_scratch`] would return, and what each is good for: whether it is, or would be, in memory.
+/// None is made.
 pub fn survey(candidates: &ScratchCandidates) -> Vec<(PathBuf, Result<bool, Unfit>)> {
-    let places = places(candidates, None, Path::new(SHARED_MEMORY)).into_iter();
-    places.map(|place| (place.path.clone(), place.look(candidates.uid))).collect()
+    let mut surveyed = Vec::new();
+    for place in places(candidates, None, Path::new(SHARED_MEMORY)) {
+        let fit = place.look(candidates.uid);
+        let is_found = fit.is_ok();
+        surveyed.push((place.path, fit));
+        if is_found {
+            break;
+        }
+    }
+    surveyed
 }
 
 fn find_among(candidates: &ScratchCandidates, disk: Option<&Path>, shared_memory: &Path) -> Result<Scratch, ScratchError> {
@@ -210,30 +219,31 @@ impl Place {
         Ok((directory, in_memory))
     }
 
-    /// The same without making it: whether it is in memory, or would be.
+    /// The same without making or opening anything: whether it is in memory, or would be.
     fn look(&self, uid: u32) -> Result<bool, Unfit> {
         if !self.path.is_absolute() {
             return Err(Unfit::NotAbsolute);
         }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let in_memory = |path: &Path| match is_memory(rustix::fs::statfs(path)?) {
+            false if !self.disk => Err(Unfit::OnDisk),
+            in_memory => Ok(in_memory),
+        };
         let would_be = match &self.make_in {
             Some((parent, owned)) => {
-                let parent = File::from(open(parent, flags, Mode::empty())?);
+                let metadata = looked_at(parent.metadata())?;
                 if let Owned::ByMe(uid) = owned {
-                    check_private(&parent, *uid)?;
+                    check_owner_and_mode(&metadata, *uid)?;
                 }
-                Some(self.check_memory(&parent)?)
+                Some(in_memory(parent)?)
             }
             None => None,
         };
-        match (open(&self.path, flags | OFlags::NOFOLLOW, Mode::empty()), would_be) {
-            (Ok(directory), _) => {
-                let directory = File::from(directory);
-                check_private(&directory, uid)?;
-                self.check_memory(&directory)
+        match (looked_at(self.path.symlink_metadata()), would_be) {
+            (Err(Unfit::Missing), Some(in_memory)) => Ok(in_memory),
+            (metadata, _) => {
+                check_owner_and_mode(&metadata?, uid)?;
+                in_memory(&self.path)
             }
-            (Err(Errno::NOENT), Some(in_memory)) => Ok(in_memory),
-            (Err(error), _) => Err(error.into()),
         }
     }
 
@@ -244,7 +254,19 @@ impl Place {
 }
 
 fn check_private(directory: &File, uid: u32) -> Result<(), Unfit> {
-    let metadata = directory.metadata().map_err(Unfit::Io)?;
+    check_owner_and_mode(&directory.metadata().map_err(Unfit::Io)?, uid)
+}
+
+/// What was found at a path, if that is a directory.
+fn looked_at(found: io::Result<Metadata>) -> Result<Metadata, Unfit> {
+    match found {
+        Ok(metadata) if metadata.is_dir() => Ok(metadata),
+        Ok(_) => Err(Unfit::NotADirectory),
+        Err(error) => Err(Errno::from_io_error(&error).map_or(Unfit::Io(error), Unfit::from)),
+    }
+}
+
+fn check_owner_and_mode(metadata: &Metadata, uid: u32) -> Result<(), Unfit> {
     let mode = metadata.mode() & 0o7777;
     if metadata.uid() != uid {
         return Err(Unfit::NotMine { owner: metadata.uid() });
@@ -255,18 +277,22 @@ fn check_private(directory: &File, uid: u32) -> Result<(), Unfit> {
     Ok(())
 }
 
-#[cfg(target_os = "linux")]
 fn is_in_memory(directory: &File) -> Result<bool, Errno> {
+    Ok(is_memory(rustix::fs::fstatfs(directory)?))
+}
+
+#[cfg(target_os = "linux")]
+fn is_memory(file_system: StatFs) -> bool {
     // Source: Linux `include/uapi/linux/magic.h`. The field's sign and width differ between machines, its low 32 bits do not.
     const TMPFS: u32 = 0x0102_1994;
     const RAMFS: u32 = 0x8584_58f6;
-    let kind = rustix::fs::fstatfs(directory)?.f_type as u32;
-    Ok(kind == TMPFS || kind == RAMFS)
+    let kind = file_system.f_type as u32;
+    kind == TMPFS || kind == RAMFS
 }
 
 #[cfg(not(target_os = "linux"))]
-fn is_in_memory(_directory: &File) -> Result<bool, Errno> {
-    Ok(false)
+fn is_memory(_file_system: StatFs) -> bool {
+    false
 }
 
 #[cfg(target_os = "macos")]

@@ -234,7 +234,8 @@ fn names_that_load_code_are_refused_in_clear_and_empty_and_otherwise_need_to_be_
 fn on_a_terminal_a_name_that_loads_code_is_asked_about() {
     let sandbox = Sandbox::with_identity();
     as_sops_writes(&sandbox, "secrets.env", b"PYTHONPATH=./src\n");
-    for (answer, ended) in [("y\n", (0, true)), ("\n", (125, false)), ("no\n", (125, false)), ("\x04", (125, false))] {
+    // Yes is remembered, so it comes last.
+    for (answer, ended) in [("\n", (125, false)), ("no\n", (125, false)), ("\x04", (125, false)), ("y\n", (0, true))] {
         let mut terminal = Terminal::start(&mut sandbox.dotsops(["exec", "--", "sh", "-c", "echo runs with $PYTHONPATH"]));
         assert!(terminal.shows("[y/N] ").contains("`PYTHONPATH` makes programs load code"));
         terminal.types(answer);

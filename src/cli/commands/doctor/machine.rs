@@ -21,7 +21,7 @@ fn scratch(report: &mut Report, surroundings: &Surroundings) {
     for (path, fit) in survey(&candidates) {
         let (shown, is_chosen) = (path.display(), Some(&path) == candidates.chosen.as_ref());
         match fit {
-            Ok(in_memory) if !found => {
+            Ok(in_memory) => {
                 found = true;
                 match in_memory {
                     true => report.good("memory", format!("`edit` keeps plaintext in {shown}, in memory")),
@@ -32,18 +32,16 @@ fn scratch(report: &mut Report, surroundings: &Surroundings) {
                     ),
                 }
             }
-            Ok(_) => {}
             Err(unfit) if is_chosen => report.finding(
                 "memory",
                 format!("DOTSOPS_EDIT_DIR ({shown}) is not used: {unfit}"),
                 "let it name a folder in memory that only you can enter (mode 0700), or unset it",
             ),
-            Err(unfit) if !found => report.note(
+            Err(unfit) => report.note(
                 "memory",
                 format!("{shown} is not used for plaintext: {unfit}"),
                 "nothing, as long as another place is found; XDG_RUNTIME_DIR is usually made at login",
             ),
-            Err(_) => {}
         }
     }
     if !found {
