@@ -41,7 +41,10 @@ impl Failure {
                         "`dotsops edit {}` shows both values; leave one of them, and no line `#!dotsops`",
                         shell_word(path)
                     )),
-                    Reason::LoadsCode => failure.hint(format!("if that is meant: --allow {name}")),
+                    Reason::LoadsCode if *is_plaintext => failure.hint(format!("if that is meant: --allow {name}")),
+                    Reason::LoadsCode => failure.hint(format!(
+                        "if that is meant: --allow {name}, or say yes to it once at a terminal, which is remembered"
+                    )),
                     Reason::RefersToClear(referred) => failure.hint(format!("if that is meant: --allow {referred}")),
                     Reason::LoadsCodeOpen | Reason::OpenDuplicate | Reason::SwallowsOpenLine | Reason::TakesInComment => failure
                         .hint(format!(
