@@ -105,9 +105,10 @@ const REDIRECTS: &[&str] = &[
 
 /// What a variable named `name` makes a process do.
 pub fn effect(name: &str) -> Effect {
-    // Nearly every pattern differs from the name in its first letter: with thousands of names, nothing else is looked at.
-    let first = name.bytes().next();
-    let may_match = |pattern: &&&str| pattern.bytes().next().is_some_and(|begin| begin == b'*' || Some(begin) == first);
+    // Nearly every pattern differs from the name in its first or last letter: with thousands of names, nothing else is looked at.
+    let (first, last) = (name.bytes().next(), name.bytes().next_back());
+    let may_be = |letter: Option<u8>, of_pattern: Option<u8>| of_pattern == Some(b'*') || of_pattern == letter;
+    let may_match = |pattern: &&&str| may_be(first, pattern.bytes().next()) && may_be(last, pattern.bytes().next_back());
     let listed = |patterns: &[&str]| patterns.iter().filter(may_match).any(|pattern| glob_matches(pattern, name));
     if listed(LOADS_CODE) {
         Effect::LoadsCode
