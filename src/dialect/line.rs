@@ -13,21 +13,39 @@ use super::refusal::{Note, NoteKind, Reason, Refusal};
 use super::scanner::{Definition, Kind, Quote, Statement, Value, is_space, scan};
 use crate::secret::SecretString;
 
+/// A line to store.
+pub(super) enum Line<'text> {
+    /// As it was given.
+    Given(&'text str),
+    /// Written anew.
+    Made(SecretString),
+}
+
+impl Line<'_> {
+    /// The line itself.
+    pub(super) fn expose(&self) -> &str {
+        match self {
+            Self::Given(line) => line,
+            Self::Made(line) => line.expose(),
+        }
+    }
+}
+
 /// The line to store for a new statement, without LF; `None` for white space after the last LF.
-pub(super) fn storable(
-    text: &str,
+pub(super) fn storable<'text>(
+    text: &'text str,
     statement: &Statement<'_>,
     encrypted: &dyn Fn(&str) -> bool,
     notes: &mut Vec<Note>,
-) -> Result<Option<SecretString>, Refusal> {
+) -> Result<Option<Line<'text>>, Refusal> {
     let bytes = &text[statement.range.clone()];
     if let Some(refusal) = nul_in(text, statement) {
         return Err(refusal);
     }
     match &statement.kind {
         Kind::Blank if statement.range.end == text.len() => Ok(None),
-        Kind::Blank => Ok(Some(SecretString::default())),
-        Kind::Comment { start } => Ok(Some(SecretString::copy_of(&text[*start..statement.range.end]))),
+        Kind::Blank => Ok(Some(Line::Given(""))),
+        Kind::Comment { start } => Ok(Some(Line::Given(&text[*start..statement.range.end]))),
         Kind::Failed { failure, at, name } => {
             let column = bytes.get(..at - statement.range.start).filter(|before| !before.contains('\n'));
             let column = column.map(|_| column_of(text, *at));
@@ -37,22 +55,21 @@ pub(super) fn storable(
     }
 }
 
-fn stored_definition(
-    text: &str,
+fn stored_definition<'text>(
+    text: &'text str,
     statement: &Statement<'_>,
     definition: &Definition<'_>,
     encrypted: &dyn Fn(&str) -> bool,
     notes: &mut Vec<Note>,
-) -> Result<SecretString, Refusal> {
+) -> Result<Line<'text>, Refusal> {
     if let Some(refusal) = name_refusal(statement, definition) {
         return Err(refusal);
     }
-    let name = shown(definition.name);
     let refusal = |reason, name| Refusal { lines: statement.lines.clone(), column: None, name, reason };
     let Some((equals, value)) = &definition.value else {
-        return Err(refusal(Reason::NoEquals, name.filter(|name| is_surely_a_name(name))));
+        return Err(refusal(Reason::NoEquals, shown(definition.name).filter(|name| is_surely_a_name(name))));
     };
-    let mut note = |kind| notes.push(Note { line: *statement.lines.start(), name: name.clone(), kind });
+    let mut note = |kind| notes.push(Note { line: *statement.lines.start(), name: shown(definition.name), kind });
 
     let quoted_name = &text[definition.name_range.clone()];
     let mut before_name = &text[statement.range.start..definition.name_range.start];
@@ -62,9 +79,16 @@ fn stored_definition(
         note(NoteKind::ExportDropped);
     }
     if before_name.is_empty() && encrypted(stored_key(quoted_name)) != meant {
-        return Err(refusal(Reason::SelectionDiffers, name));
+        return Err(refusal(Reason::SelectionDiffers, shown(definition.name)));
     }
 
+    let given = &text[statement.range.clone()];
+    let is_one_line = memchr(b'\n', given.as_bytes()).is_none();
+    let starts_the_same = before_name.len() == definition.name_range.start - statement.range.start;
+    let nothing_moves = definition.name_range.end == *equals && equals + 1 == value.range.start;
+    if is_one_line && starts_the_same && nothing_moves {
+        return Ok(Line::Given(given));
+    }
     let mut line = SecretString::with_capacity(2 * statement.range.len());
     line.push(before_name);
     line.push(quoted_name);
@@ -81,9 +105,9 @@ fn stored_definition(
         // `A= #c` is empty, `A=#c` is not.
         line.push(if trimmed.starts_with('#') { after } else { trimmed });
     }
-    match first_difference(&text[statement.range.clone()], &line) {
-        None => Ok(line),
-        Some(_) => Err(refusal(Reason::WouldChange, name)),
+    match first_difference(given, &line) {
+        None => Ok(Line::Made(line)),
+        Some(_) => Err(refusal(Reason::WouldChange, shown(definition.name))),
     }
 }
 

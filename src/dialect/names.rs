@@ -3,9 +3,10 @@
 //! Knows names alone; must not know values. Its one invariant: a name that an error may show is one that no secret looks like.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use super::refusal::{Reason, Refusal};
-use super::scanner::Scanner;
+use super::scanner::{Definition, Kind, Scanner};
 
 /// Names that begin like this are sops's metadata.
 ///
@@ -27,32 +28,46 @@ pub(super) fn shown(name: &str) -> Option<String> {
 ///
 /// `previous` is the text as it was stored before; what it had already (an odd name, a name twice) is let through.
 pub fn check_names(text: &str, previous: &str) -> Vec<Refusal> {
-    let mut names: HashMap<&str, Seen> = HashMap::new();
-    for statement in Scanner::new(previous) {
-        if let Some(definition) = statement.definition() {
-            names.entry(definition.name).or_default().before += 1;
+    let before: Vec<&str> = definitions(previous).map(|(_, definition)| definition.name).collect();
+    // A line without `=` is refused for that, and may be a piece of a key or a password, which no message shows.
+    let named = definitions(text).filter(|(_, definition)| definition.value.is_some());
+    let now: Vec<(&str, RangeInclusive<usize>)> = named.map(|(lines, definition)| (definition.name, lines)).collect();
+
+    // Names that stand before all that changed, or behind it, are there as often as they were.
+    let same_start = before.iter().zip(&now).take_while(|(before, (now, _))| *before == now).count();
+    let rest = (before[same_start..].iter().rev(), now[same_start..].iter().rev());
+    let same_end = rest.0.zip(rest.1).take_while(|(before, (now, _))| *before == now).count();
+    let touched = now[same_start..now.len() - same_end].iter();
+    let mut names: HashMap<&str, Seen> = touched.map(|(name, _)| (*name, Seen::default())).collect();
+    for name in before {
+        if let Some(seen) = names.get_mut(name) {
+            seen.before += 1;
         }
     }
     let mut refusals = Vec::new();
-    for statement in Scanner::new(text) {
-        // A line without `=` is refused for that, and may be a piece of a key or a password, which no message shows.
-        let Some(definition) = statement.definition().filter(|definition| definition.value.is_some()) else { continue };
-        let line = *statement.lines.start();
-        let name = shown(definition.name);
-        let Seen { before, now, first_line } = names.entry(definition.name).or_default();
+    for (name, lines) in now {
+        let Some(Seen { before, now, first_line }) = names.get_mut(name) else { continue };
+        let (line, name) = (*lines.start(), shown(name));
         *now += 1;
         if *now == 1 {
             *first_line = line;
         }
         if name.is_none() && *before == 0 {
-            refusals.push(Refusal { lines: statement.lines.clone(), column: None, name: None, reason: Reason::NotPortable });
+            refusals.push(Refusal { lines: lines.clone(), column: None, name: None, reason: Reason::NotPortable });
         }
         if *now > (*before).max(1) {
             let reason = Reason::Duplicate { first_line: *first_line };
-            refusals.push(Refusal { lines: statement.lines.clone(), column: None, name, reason });
+            refusals.push(Refusal { lines, column: None, name, reason });
         }
     }
     refusals
+}
+
+fn definitions(text: &str) -> impl Iterator<Item = (RangeInclusive<usize>, Definition<'_>)> {
+    Scanner::new(text).filter_map(|statement| match statement.kind {
+        Kind::Definition(definition) => Some((statement.lines, definition)),
+        _ => None,
+    })
 }
 
 /// How often a name is defined, and where first.

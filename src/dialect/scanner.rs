@@ -160,6 +160,8 @@ pub struct Scanner<'text> {
     text: &'text str,
     position: usize,
     line: usize,
+    /// Where the line ends that the statement begins in, which mostly is where the statement ends.
+    first_line_end: usize,
 }
 
 impl<'text> Scanner<'text> {
@@ -170,7 +172,7 @@ impl<'text> Scanner<'text> {
 
     /// A scanner at `position`, which must be the start of line `line` (counted from 1); what stands before is not looked at.
     pub fn starting_at(text: &'text str, position: usize, line: usize) -> Self {
-        Self { text, position, line }
+        Self { text, position, line, first_line_end: position }
     }
 
     /// The statement at `start`, which is no white space, and the offset of the LF (or end of text) that ends it.
@@ -219,7 +221,9 @@ impl<'text> Scanner<'text> {
             let name = &quoted[..length];
             return if name.is_empty() { Err(stop(Failure::NoName)) } else { Ok((name, at..at + length + 2)) };
         }
-        let length = rest.find(|c| c == '=' || c == '#' || is_space(c)).unwrap_or(rest.len());
+        // Of most names, letters that need no closer look are all there is.
+        let plain = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        let length = rest[plain..].find(|c| c == '=' || c == '#' || is_space(c)).map_or(rest.len(), |more| plain + more);
         if length == 0 { Err(stop(Failure::NoName)) } else { Ok((&rest[..length], at..at + length)) }
     }
 
@@ -255,7 +259,7 @@ impl<'text> Scanner<'text> {
     }
 
     fn line_end(&self, at: usize) -> usize {
-        memchr(b'\n', &self.text.as_bytes()[at..]).map_or(self.text.len(), |length| at + length)
+        if at <= self.first_line_end { self.first_line_end } else { line_end(self.text, at) }
     }
 }
 
@@ -274,16 +278,22 @@ impl<'text> Iterator for Scanner<'text> {
             return None;
         }
         let start = self.skip_spaces(self.position);
+        self.first_line_end = line_end(self.text, start);
         let (kind, end) = match self.text[start..].chars().next() {
             None | Some('\n') => (Kind::Blank, start),
             Some(_) => self.statement(start),
         };
         let first = self.line;
-        let last = first + memchr_iter(b'\n', &self.text.as_bytes()[start..end]).count();
+        let last = first + memchr_iter(b'\n', &self.text.as_bytes()[self.first_line_end.min(end)..end]).count();
         self.position = (end + 1).min(self.text.len());
         self.line = last + 1;
         Some(Statement { lines: first..=last, range: start..end, kind })
     }
+}
+
+/// The offset of the LF that ends the line of `at`, or of the end of the text.
+fn line_end(text: &str, at: usize) -> usize {
+    memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |length| at + length)
 }
 
 /// Whether Python's `str.isspace` says so: U+001C to U+001F are white space there, and not in Rust.

@@ -189,7 +189,7 @@ fn common_lines(one: &[u8], other: &[u8]) -> (usize, usize) {
 
 /// The bytes of a statement with its indentation and the LF that ends it.
 fn whole_lines(text: &str, statement: &Statement<'_>) -> Range<usize> {
-    let start = text[..statement.range.start].rfind('\n').map_or(0, |at| at + 1);
+    let start = memrchr(b'\n', &text.as_bytes()[..statement.range.start]).map_or(0, |at| at + 1);
     start..(statement.range.end + 1).min(text.len())
 }
 
