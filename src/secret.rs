@@ -4,8 +4,8 @@
 //! by a growing buffer, and reachable only through `expose`. The types have no `Debug`, `Display`, `Clone`, `PartialEq`,
 //! `Serialize` or `Deref`, so no type that holds one can derive them either.
 
-use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
@@ -27,77 +27,130 @@ use zeroize::{Zeroize, Zeroizing};
 /// let copy = dotsops::secret::SecretBytes::copy_of(b"hunter2").clone();
 /// ```
 #[derive(Default)]
-pub struct SecretBytes(Wiped);
+pub struct SecretBytes(Held);
+
+enum Held {
+    /// A buffer of its own.
+    Alone(Wiped),
+    /// A piece of a buffer, which is wiped when the last of its pieces is dropped. The offsets are half as long as usual, so that a
+    /// piece takes no more room than a buffer: a large file is made of very many.
+    Piece { whole: Arc<Wiped>, start: u32, end: u32 },
+}
 
 impl SecretBytes {
     /// An empty buffer that takes `capacity` bytes without moving.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(Wiped(Vec::with_capacity(capacity)))
+        Self::from_vec(Vec::with_capacity(capacity))
     }
 
     /// Copies `bytes` into a buffer of exactly their size.
     pub fn copy_of(bytes: &[u8]) -> Self {
-        Self(Wiped(bytes.to_vec()))
+        Self::from_vec(bytes.to_vec())
     }
 
     /// Takes over `bytes` without copying them; they are wiped on drop.
     pub fn from_vec(bytes: Vec<u8>) -> Self {
-        Self(Wiped(bytes))
+        Self(Held::Alone(Wiped(bytes)))
+    }
+
+    /// The same bytes, in a buffer that [`Self::piece`] does not copy.
+    pub fn shared(self) -> Self {
+        match self.0 {
+            Held::Alone(whole) => match u32::try_from(whole.len()) {
+                Ok(end) => Self(Held::Piece { whole: Arc::new(whole), start: 0, end }),
+                Err(_) => Self(Held::Alone(whole)),
+            },
+            piece => Self(piece),
+        }
+    }
+
+    /// The bytes in `range`: in the same buffer if that is [`Self::shared`], else in a copy.
+    pub fn piece(&self, range: Range<usize>) -> Self {
+        match &self.0 {
+            // Within a buffer that fits, so does every range of it.
+            Held::Piece { whole, start, end } if range.start <= range.end && range.end <= (end - start) as usize => {
+                let (whole, end) = (Arc::clone(whole), start + range.end as u32);
+                Self(Held::Piece { whole, start: start + range.start as u32, end })
+            }
+            _ => Self::copy_of(&self.expose()[range]),
+        }
     }
 
     /// The bytes themselves. Each use outside `crypto`, `keys`, `format` and `sys` needs a reason.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Held::Alone(bytes) => bytes,
+            Held::Piece { whole, start, end } => &whole[*start as usize..*end as usize],
+        }
     }
 
     /// The bytes, to change in place.
     pub fn expose_mut(&mut self) -> &mut [u8] {
-        &mut self.0
+        self.alone()
     }
 
     /// Appends `more`. If the buffer has to move, the place it leaves is wiped.
     pub fn push(&mut self, more: &[u8]) {
-        let needed = self.0.len() + more.len();
-        if needed > self.0.capacity() {
-            let mut larger = Wiped(Vec::with_capacity(needed.max(self.0.capacity() * 2)));
-            larger.extend_from_slice(&self.0);
-            self.0 = larger;
+        let bytes = self.alone();
+        let needed = bytes.len() + more.len();
+        if needed > bytes.capacity() {
+            let mut larger = Wiped(Vec::with_capacity(needed.max(bytes.capacity() * 2)));
+            larger.extend_from_slice(bytes);
+            *bytes = larger;
         }
-        self.0.extend_from_slice(more);
+        bytes.extend_from_slice(more);
     }
 
     /// Cuts the buffer down to its first `length` bytes, wiping the rest.
     pub fn truncate(&mut self, length: usize) {
-        if let Some(rest) = self.0.get_mut(length..) {
+        let bytes = self.alone();
+        if let Some(rest) = bytes.get_mut(length..) {
             rest.zeroize();
         }
-        self.0.truncate(length);
+        bytes.truncate(length);
     }
 
     /// How many bytes there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.expose().len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// Compares in a time that depends on the lengths alone.
     pub fn ct_eq(&self, other: &[u8]) -> bool {
-        self.0.as_slice().ct_eq(other).into()
+        self.expose().ct_eq(other).into()
     }
 
     /// The same bytes as text.
     ///
     /// # Errors
     /// [`NotUtf8`] with the offset of the first bad byte; the bytes are wiped.
-    pub fn into_string(mut self) -> Result<SecretString, NotUtf8> {
-        match std::str::from_utf8(&self.0) {
-            Ok(_) => Ok(SecretString(std::mem::take(&mut self.0))),
+    pub fn into_string(self) -> Result<SecretString, NotUtf8> {
+        match std::str::from_utf8(self.expose()) {
+            Ok(_) => Ok(SecretString(self)),
             Err(error) => Err(NotUtf8 { offset: error.valid_up_to() }),
         }
+    }
+
+    /// The buffer, which is of no other bytes then.
+    fn alone(&mut self) -> &mut Wiped {
+        if let Held::Piece { .. } = self.0 {
+            *self = Self::copy_of(self.expose());
+        }
+        match &mut self.0 {
+            Held::Alone(bytes) => bytes,
+            Held::Piece { .. } => unreachable!("it was copied above"),
+        }
+    }
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self::Alone(Wiped::default())
     }
 }
 
@@ -143,35 +196,33 @@ impl Drop for Wiped {
 /// println!("{}", dotsops::secret::SecretString::copy_of("hunter2"));
 /// ```
 #[derive(Default)]
-pub struct SecretString(Wiped);
+pub struct SecretString(SecretBytes);
 
 impl SecretString {
     /// An empty text that takes `capacity` bytes without moving.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self(Wiped(Vec::with_capacity(capacity)))
+        Self(SecretBytes::with_capacity(capacity))
     }
 
     /// Copies `text` into a buffer of exactly its size.
     pub fn copy_of(text: &str) -> Self {
-        Self(Wiped(text.as_bytes().to_vec()))
+        Self(SecretBytes::copy_of(text.as_bytes()))
     }
 
     /// Takes over `text` without copying it; it is wiped on drop.
     pub fn from_string(text: String) -> Self {
-        Self(Wiped(text.into_bytes()))
+        Self(SecretBytes::from_vec(text.into_bytes()))
     }
 
     /// The text itself. Each use outside `crypto`, `keys`, `format` and `sys` needs a reason.
     pub fn expose(&self) -> &str {
         // Every way in takes text or checks it, so the fallback is never reached.
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(self.0.expose()).unwrap_or_default()
     }
 
     /// Appends `more`. If the buffer has to move, the place it leaves is wiped.
     pub fn push(&mut self, more: &str) {
-        let mut bytes = SecretBytes(std::mem::take(&mut self.0));
-        bytes.push(more.as_bytes());
-        self.0 = bytes.0;
+        self.0.push(more.as_bytes());
     }
 
     /// Appends one character.
@@ -193,12 +244,22 @@ impl SecretString {
 
     /// Compares in a time that depends on the lengths alone.
     pub fn ct_eq(&self, other: &str) -> bool {
-        self.0.as_slice().ct_eq(other.as_bytes()).into()
+        self.0.ct_eq(other.as_bytes())
+    }
+
+    /// The same text, of which [`SecretBytes::piece`] makes no copies.
+    pub fn shared(self) -> Self {
+        Self(self.0.shared())
     }
 
     /// The same text as bytes.
-    pub fn into_bytes(mut self) -> SecretBytes {
-        SecretBytes(std::mem::take(&mut self.0))
+    pub fn into_bytes(self) -> SecretBytes {
+        self.0
+    }
+
+    /// The text as bytes.
+    pub fn as_bytes(&self) -> &SecretBytes {
+        &self.0
     }
 }
 

@@ -5,6 +5,8 @@
 //!
 //! Source of the model: getsops/sops `sops.go` (`Tree`, `TreeBranch`, `TreeItem`).
 
+use std::sync::Arc;
+
 use crate::secret::SecretBytes;
 
 /// A file's data, without its metadata: one mapping per document.
@@ -76,8 +78,10 @@ pub struct Comment {
 }
 
 /// The name of an entry. Names are public; they are usually UTF-8, but dotenv files of sops may hold any bytes.
+///
+/// A copy shares its bytes: a name stands in every form that a file goes through.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key(Vec<u8>);
+pub struct Key(Arc<[u8]>);
 
 impl Key {
     /// The name as it stands in the file.
@@ -93,13 +97,13 @@ impl Key {
 
 impl From<&[u8]> for Key {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
+        Self(bytes.into())
     }
 }
 
 impl From<&str> for Key {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().to_vec())
+        Self(text.as_bytes().into())
     }
 }
 
@@ -155,6 +159,19 @@ impl Comment {
 }
 
 impl Item {
+    /// The same; a text that is [shared](SecretBytes::shared) is not copied.
+    pub fn share(&self) -> Self {
+        match self {
+            Self::Entry(key, Value::Scalar(Scalar::Text(text))) => {
+                Self::Entry(key.clone(), Value::Scalar(Scalar::Text(text.piece(0..text.len()))))
+            }
+            Self::Comment(Comment { text, inline }) => {
+                Self::Comment(Comment { text: text.piece(0..text.len()), inline: *inline })
+            }
+            other => other.copy(),
+        }
+    }
+
     /// A copy. There is no `Clone`, so that no copy is made by oversight.
     pub fn copy(&self) -> Self {
         match self {

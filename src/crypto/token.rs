@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memchr;
 
+use super::cipher::NONCE_LENGTH;
+
 /// The length of a tag in bytes.
 pub const TAG_LENGTH: usize = 16;
 
@@ -78,6 +80,11 @@ impl Token {
         (nonce.len() / 4 * 3).checked_sub(padding)
     }
 
+    /// How many letters the token of `plaintext` bytes has, as sops and dotsops write it.
+    pub fn size(plaintext: usize, kind: ValueType) -> usize {
+        printed_size(plaintext, NONCE_LENGTH, kind)
+    }
+
     /// Reads one token that is all of `text`.
     ///
     /// Stricter than sops, which ignores what follows the last `]`, carriage returns inside base64 and the unused bits of its last
@@ -108,9 +115,7 @@ impl Token {
 
     /// The token as sops writes it, in a buffer of exactly its size.
     pub fn print(&self) -> Vec<u8> {
-        let letters = [self.data.len(), self.nonce.len(), TAG_LENGTH].map(|bytes| bytes.div_ceil(3) * 4);
-        let frame = PREFIX.len() + "data:,iv:,tag:,type:]".len() + self.kind.tag().len();
-        let mut text = String::with_capacity(frame + letters.iter().sum::<usize>());
+        let mut text = String::with_capacity(printed_size(self.data.len(), self.nonce.len(), self.kind));
         text.push_str("ENC[AES256_GCM,data:");
         STANDARD.encode_string(&self.data, &mut text);
         text.push_str(",iv:");
@@ -125,6 +130,11 @@ impl Token {
 }
 
 const PREFIX: &[u8] = b"ENC[AES256_GCM,";
+
+fn printed_size(data: usize, nonce: usize, kind: ValueType) -> usize {
+    let letters = [data, nonce, TAG_LENGTH].map(|bytes| bytes.div_ceil(3) * 4);
+    PREFIX.len() + "data:,iv:,tag:,type:]".len() + kind.tag().len() + letters.iter().sum::<usize>()
+}
 
 /// What stands between `name` and the next `end`, at least one byte, and what follows `end`.
 fn part<'a>(text: &'a [u8], name: &[u8], end: u8) -> Option<(&'a [u8], &'a [u8])> {

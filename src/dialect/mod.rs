@@ -17,10 +17,12 @@ pub mod store;
 
 use std::ops::RangeInclusive;
 
+use memchr::memchr;
+
 use self::interpolation::{Binding, Duplicate, Precedence};
 use self::names::shown;
 use self::scanner::{Failure, Kind};
-use crate::secret::{SecretString, with_clean_stack};
+use crate::secret::{SecretBytes, SecretString, with_clean_stack};
 
 /// A file's bytes as text in which LF alone ends a line.
 pub struct Decoded {
@@ -39,10 +41,7 @@ pub struct Decoded {
 ///
 /// Source: python-dotenv 1.2.4 `main.py` (`open`), `parser.py` (`Reader`); pinned by `tests/vectors/dotenv-cases-bytes.jsonl`.
 pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
-    let all = std::str::from_utf8(bytes).map_err(|error| {
-        let offset = error.valid_up_to();
-        DecodeError { offset, line: line_at(bytes, offset) }
-    })?;
+    let all = std::str::from_utf8(bytes).map_err(|error| DecodeError::at(bytes, error.valid_up_to()))?;
     let (rest, byte_order_mark_dropped) = match all.strip_prefix('\u{feff}') {
         Some(rest) => (rest, true),
         None => (all, false),
@@ -57,6 +56,18 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         text.push(after_return.strip_prefix('\n').unwrap_or(after_return));
     }
     Ok(Decoded { text, line_endings_changed, byte_order_mark_dropped })
+}
+
+/// The same; where `bytes` are [shared](SecretBytes::shared) and nothing in them has to change, the text is a piece of them.
+///
+/// # Errors
+/// As for [`decode`].
+pub fn decode_secret(bytes: &SecretBytes) -> Result<Decoded, DecodeError> {
+    if memchr(b'\r', bytes.expose()).is_some() || bytes.expose().starts_with("\u{feff}".as_bytes()) {
+        return decode(bytes.expose());
+    }
+    let text = bytes.piece(0..bytes.len()).into_string().map_err(|error| DecodeError::at(bytes.expose(), error.offset))?;
+    Ok(Decoded { text, line_endings_changed: false, byte_order_mark_dropped: false })
 }
 
 /// The line, counted from 1, of the byte at `offset`; CR, LF and CR LF each end one.
@@ -128,6 +139,12 @@ pub struct DecodeError {
     pub offset: usize,
     /// The line of the first bad byte, counted from 1.
     pub line: usize,
+}
+
+impl DecodeError {
+    fn at(bytes: &[u8], offset: usize) -> Self {
+        Self { offset, line: line_at(bytes, offset) }
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,12 @@
 //!
 //! Source: getsops/sops `sops.go` (`Tree.Decrypt`), `decrypt/decrypt.go`, v3.13.3.
 
-use super::EncryptedDocument;
+use std::ops::Range;
+
+use super::known::{Places, text};
 use super::metadata::{Metadata, MetadataError};
-use super::walk::{Leaf, Leaves, Place, walk};
+use super::walk::{Leaf, LeafRef, Leaves, Place, leaves, walk};
+use super::{EncryptedDocument, many};
 use crate::crypto::cipher::Cipher;
 use crate::crypto::mac::Mac;
 use crate::crypto::scalar::{self, Decoded};
@@ -26,11 +29,26 @@ pub(super) fn decrypt(document: &EncryptedDocument, data_key: &DataKey) -> Resul
 
 fn decrypt_all(document: &EncryptedDocument, data_key: &DataKey) -> Result<Decrypted, DecryptError> {
     let cipher = Cipher::new(data_key);
-    let mut opening = Opening::new(&cipher, &document.metadata);
-    let tree = walk(&document.tree, &document.metadata.selection, &mut opening)?;
-    let (clear_comments, lines_in_comments) = (opening.clear_comments, opening.lines_in_comments);
-    opening.check_mac(&document.metadata)?;
-    Ok(Decrypted { tree, clear_comments, lines_in_comments })
+    let metadata = &document.metadata;
+    let (places, tokens) = (Places::of(&document.tree, &metadata.selection), leaves(&document.tree));
+    let ((), opened) = many::in_ranges(tokens.len(), || (), |range| open(&cipher, &places, &tokens, range, |_| true));
+    drop((places, tokens));
+    let mut opening = Opening {
+        opened: opened.into_iter().flatten(),
+        mac: Mac::new(metadata.mac_only_encrypted),
+        mac_only_encrypted: metadata.mac_only_encrypted,
+        clear_comments: 0,
+        lines_in_comments: 0,
+    };
+    let tree = walk(&document.tree, &metadata.selection, &mut opening)?;
+    check_mac(opening.mac, metadata, &cipher)?;
+    Ok(Decrypted { tree, clear_comments: opening.clear_comments, lines_in_comments: opening.lines_in_comments })
+}
+
+/// Compares `mac` with the one in `metadata`.
+pub(super) fn check_mac(mac: Mac, metadata: &Metadata, cipher: &Cipher) -> Result<(), DecryptError> {
+    let stored = stored_mac(metadata, cipher)?;
+    if stored.ct_eq(mac.finish().expose()) { Ok(()) } else { Err(DecryptError::MacMismatch) }
 }
 
 /// Whether `data_key` opens the token of the MAC, whatever the MAC is.
@@ -45,81 +63,110 @@ fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<SecretBytes, Decry
     cipher.decrypt(&token, aad.as_bytes()).map_err(|_| DecryptError::MacToken)
 }
 
-/// Opens leaf after leaf, and computes the MAC over them.
-pub(super) struct Opening<'a> {
-    cipher: &'a Cipher,
+/// What a token holds; `None` where none can stand, or none was asked for.
+pub(super) type Opened = Option<Result<Decoded, Fault>>;
+
+/// Why a token does not open.
+#[derive(Clone, Copy)]
+pub(super) enum Fault {
+    NotEncrypted,
+    Malformed,
+    NotAuthentic,
+}
+
+impl Fault {
+    fn of(self, place: &Place) -> DecryptError {
+        let key = place.name();
+        match self {
+            Self::NotEncrypted => DecryptError::NotEncrypted { key },
+            Self::Malformed => DecryptError::Malformed { key },
+            Self::NotAuthentic => DecryptError::NotAuthentic { key },
+        }
+    }
+}
+
+/// Opens the tokens of the leaves in `range` that are `asked` for. Their plaintexts lie in one buffer.
+pub(super) fn open(
+    cipher: &Cipher,
+    places: &Places,
+    tokens: &[LeafRef<'_>],
+    range: Range<usize>,
+    asked: impl Fn(usize) -> bool,
+) -> Vec<Opened> {
+    let parsed: Vec<Option<Result<Token, Fault>>> = range
+        .clone()
+        .map(|at| {
+            let text = text(tokens[at]);
+            (places.encrypted(at) && !text.is_empty() && asked(at)).then(|| parse(text))
+        })
+        .collect();
+    let sizes = parsed.iter().flatten().flatten().map(|token| token.data.len());
+    let mut plaintext = SecretBytes::with_capacity(sizes.sum());
+    let mut decrypt = |(at, token): (usize, Option<Result<Token, Fault>>)| {
+        let decrypt = |token: Token| {
+            let start = plaintext.len();
+            let bytes = cipher.decrypt(&token, places.aad(at)).map_err(|_| Fault::NotAuthentic)?;
+            plaintext.push(bytes.expose());
+            Ok((token.kind, start..plaintext.len()))
+        };
+        token.map(|token| token.and_then(decrypt))
+    };
+    let decrypted: Vec<_> = range.zip(parsed).map(&mut decrypt).collect();
+    let plaintext = plaintext.shared();
+    let decode = |(kind, range)| scalar::decode(kind, plaintext.piece(range)).map_err(|_| Fault::Malformed);
+    decrypted.into_iter().map(|decrypted| decrypted.map(|decrypted| decrypted.and_then(decode))).collect()
+}
+
+fn parse(text: &[u8]) -> Result<Token, Fault> {
+    match Token::parse(text) {
+        Ok(token) if token.kind == ValueType::Bytes => Err(Fault::Malformed),
+        Ok(token) => Ok(token),
+        Err(_) if Token::is_token(text) => Err(Fault::Malformed),
+        Err(_) => Err(Fault::NotEncrypted),
+    }
+}
+
+/// Puts plaintexts in the place of tokens, and computes the MAC over them.
+struct Opening<T> {
+    /// For each leaf, in order.
+    opened: T,
     mac: Mac,
     mac_only_encrypted: bool,
     clear_comments: usize,
     lines_in_comments: usize,
 }
 
-impl<'a> Opening<'a> {
-    pub(super) fn new(cipher: &'a Cipher, metadata: &Metadata) -> Self {
-        let mac_only_encrypted = metadata.mac_only_encrypted;
-        Self { cipher, mac: Mac::new(mac_only_encrypted), mac_only_encrypted, clear_comments: 0, lines_in_comments: 0 }
-    }
-
-    /// Compares the MAC over all leaves so far with the one in `metadata`.
-    pub(super) fn check_mac(self, metadata: &Metadata) -> Result<(), DecryptError> {
-        let stored = stored_mac(metadata, self.cipher)?;
-        if stored.ct_eq(self.mac.finish().expose()) { Ok(()) } else { Err(DecryptError::MacMismatch) }
-    }
-
-    /// Feeds the MAC with what a leaf says.
-    pub(super) fn hash(&mut self, place: &Place, scalar: &Scalar) -> Result<(), DecryptError> {
-        if place.encrypted || !self.mac_only_encrypted {
-            let (_, bytes) = scalar::encode(scalar).map_err(|_| DecryptError::malformed(place))?;
-            self.mac.update(bytes.expose());
-        }
-        Ok(())
-    }
-
-    fn open(&self, place: &Place, text: &SecretBytes) -> Result<Decoded, DecryptError> {
-        let token = match Token::parse(text.expose()) {
-            Ok(token) => token,
-            Err(_) if Token::is_token(text.expose()) => return Err(DecryptError::malformed(place)),
-            Err(_) => return Err(DecryptError::NotEncrypted { key: place.name() }),
-        };
-        if token.kind == ValueType::Bytes {
-            return Err(DecryptError::malformed(place));
-        }
-        let bytes = self.cipher.decrypt(&token, place.aad).map_err(|_| DecryptError::NotAuthentic { key: place.name() })?;
-        scalar::decode(token.kind, bytes).map_err(|_| DecryptError::malformed(place))
-    }
-}
-
-impl Leaves for Opening<'_> {
+impl<T: Iterator<Item = Opened>> Leaves for Opening<T> {
     type Error = DecryptError;
 
     fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, DecryptError> {
-        let opened = match scalar {
-            Scalar::Text(text) if place.encrypted && !text.is_empty() => match self.open(place, text)? {
-                Decoded::Scalar(scalar) => scalar,
-                // In a list an encrypted comment stands as an element; its type alone tells. Comments are not in the MAC.
-                Decoded::Comment(text) if place.in_list => return Ok(Leaf::Comment(Comment { text, inline: false })),
-                Decoded::Comment(_) => return Err(DecryptError::malformed(place)),
-            },
-            Scalar::Int(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Time(_) if place.encrypted => {
-                return Err(DecryptError::NotEncrypted { key: place.name() });
-            }
-            clear => clear.copy(),
+        let opened = match self.opened.next().flatten().transpose().map_err(|fault| fault.of(place))? {
+            Some(Decoded::Scalar(scalar)) => scalar,
+            // In a list an encrypted comment stands as an element; its type alone tells. Comments are not in the MAC.
+            Some(Decoded::Comment(text)) if place.in_list => return Ok(Leaf::Comment(Comment { text, inline: false })),
+            Some(Decoded::Comment(_)) => return Err(DecryptError::malformed(place)),
+            None if place.encrypted && !is_empty(scalar) => return Err(DecryptError::NotEncrypted { key: place.name() }),
+            None => scalar.copy(),
         };
-        self.hash(place, &opened)?;
+        if place.encrypted || !self.mac_only_encrypted {
+            let (_, bytes) = scalar::encode(&opened).map_err(|_| DecryptError::malformed(place))?;
+            self.mac.update(bytes.expose());
+        }
         Ok(Leaf::Scalar(opened))
     }
 
     /// A comment that is no token of this file stays as it is: people add comments by hand, and sops lets them. One that is a token,
     /// but of a value, was made by nobody.
-    fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, DecryptError> {
-        let mut text = None;
-        if place.encrypted && !comment.text.is_empty() {
-            match self.open(place, &comment.text) {
-                Ok(Decoded::Comment(opened)) => text = Some(opened),
-                Ok(Decoded::Scalar(_)) => return Err(DecryptError::ValueAsComment),
-                Err(_) => self.clear_comments += 1,
+    fn comment(&mut self, _: &Place, comment: &Comment) -> Result<Leaf, DecryptError> {
+        let text = match self.opened.next().flatten() {
+            Some(Ok(Decoded::Comment(opened))) => Some(opened),
+            Some(Ok(Decoded::Scalar(_))) => return Err(DecryptError::ValueAsComment),
+            Some(Err(_)) => {
+                self.clear_comments += 1;
+                None
             }
-        }
+            None => None,
+        };
         // Readers of the plaintext take a carriage return for a line end: what follows it would be a line that anybody can add.
         let is_open = text.is_none();
         let text = text.unwrap_or_else(|| SecretBytes::copy_of(comment.text.expose()));
@@ -129,6 +176,10 @@ impl Leaves for Opening<'_> {
         }
         Ok(Leaf::Comment(Comment { text, inline: comment.inline }))
     }
+}
+
+fn is_empty(scalar: &Scalar) -> bool {
+    matches!(scalar, Scalar::Text(text) if text.is_empty())
 }
 
 impl Place<'_> {

@@ -6,11 +6,13 @@
 //! value and name; we remember every token and its place, so that equal lines keep different tokens, each its own.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 
 use sha2::{Digest, Sha256};
 use time::UtcDateTime;
 
 use super::known::{Known, Places};
+use super::many;
 use super::metadata::{Metadata, MetadataError};
 use super::selection::SelectionOption;
 use super::walk::{Leaf, LeafRef, Leaves, Place, leaves, walk};
@@ -18,7 +20,7 @@ use super::{DecryptedDocument, EncryptedDocument};
 use crate::crypto::cipher::{Cipher, Nonces};
 use crate::crypto::mac::Mac;
 use crate::crypto::scalar::{self, Encoded};
-use crate::crypto::token::ValueType;
+use crate::crypto::token::{Token, ValueType};
 use crate::format::Contents;
 use crate::secret::{DataKey, SecretBytes, with_clean_stack};
 use crate::tree::{Comment, Key, Scalar, Tree};
@@ -29,7 +31,10 @@ use crate::tree::{Comment, Key, Scalar, Tree};
 /// [`EncryptError`].
 pub fn encrypt_new(tree: &Tree, mut metadata: Metadata, data_key: &DataKey, now: UtcDateTime) -> Result<Contents, EncryptError> {
     metadata.touch(now);
-    with_clean_stack(|| encrypt(tree, &mut metadata, data_key, Vec::new()))
+    with_clean_stack(|| {
+        let (places, wanted) = (Places::of(tree, &metadata.selection), leaves(tree));
+        encrypt(tree, &places, &wanted, &mut metadata, data_key, Vec::new())
+    })
 }
 
 /// Encrypts `tree` in place of the data of `document`. `other` has tokens under the same data key.
@@ -45,79 +50,119 @@ pub(super) fn encrypt_again(
         let selection = &metadata.selection;
         let known = Known::of(plaintext, tokens, selection);
         let beside = other.map(Known::of_document);
-        let kept = kept_tokens(&known, beside.as_ref(), &Places::of(tree, selection), &leaves(tree));
+        let (places, wanted) = (Places::of(tree, selection), leaves(tree));
+        let kept = kept_tokens(&known, beside.as_ref(), &places, &wanted);
         metadata.touch(now);
-        encrypt(tree, metadata, data_key, kept)
+        encrypt(tree, &places, &wanted, metadata, data_key, kept)
     })
 }
 
-/// `kept` has the token to write for each leaf, in order; where it has none or has run out, a new one is made.
-fn encrypt(tree: &Tree, metadata: &mut Metadata, data_key: &DataKey, kept: Vec<Option<&[u8]>>) -> Result<Contents, EncryptError> {
+/// `wanted` are the leaves of `tree`. `kept` has the token to write for each, in order; where it has none or has run out, a new one is
+/// made.
+fn encrypt(
+    tree: &Tree,
+    places: &Places,
+    wanted: &[LeafRef<'_>],
+    metadata: &mut Metadata,
+    data_key: &DataKey,
+    kept: Vec<Option<&SecretBytes>>,
+) -> Result<Contents, EncryptError> {
     let cipher = Cipher::new(data_key);
-    let mut sealing = Sealing {
-        cipher: &cipher,
-        mac: Mac::new(metadata.mac_only_encrypted),
-        metadata,
-        nonces: Nonces::new(),
-        kept: kept.into_iter(),
-    };
+    let mac = || mac_over(wanted, places, metadata.mac_only_encrypted);
+    let (mac, sealed) = many::in_ranges(wanted.len(), mac, |range| seal(&cipher, places, wanted, &kept, range));
+    let sealed = sealed.into_iter().collect::<Result<Vec<_>, _>>()?;
+
+    let mut sealing = Sealing { metadata, tokens: sealed.into_iter().flatten() };
     let encrypted = walk(tree, &metadata.selection, &mut sealing)?;
-    let Sealing { mac, mut nonces, .. } = sealing;
     let aad = metadata.mac_aad()?;
-    let token = cipher.encrypt(mac.finish().expose(), ValueType::Str, aad.as_bytes(), &nonces.draw()?);
+    let token = cipher.encrypt(mac.finish().expose(), ValueType::Str, aad.as_bytes(), &Nonces::new().draw()?);
     metadata.mac = Some(token.print());
     Ok(Contents { tree: encrypted, metadata: Some(metadata.to_mapping()) })
 }
 
-struct Sealing<'a> {
-    cipher: &'a Cipher,
-    mac: Mac,
-    metadata: &'a Metadata,
-    nonces: Nonces,
-    kept: std::vec::IntoIter<Option<&'a [u8]>>,
+/// The MAC over `leaves`. What has no encoding is left out; nothing is written that has none.
+pub(super) fn mac_over(leaves: &[LeafRef<'_>], places: &Places, only_encrypted: bool) -> Mac {
+    let mut mac = Mac::new(only_encrypted);
+    for (at, leaf) in leaves.iter().enumerate() {
+        if let LeafRef::Scalar(scalar) = leaf
+            && (places.encrypted(at) || !only_encrypted)
+            && let Ok((_, bytes)) = scalar::encode(scalar)
+        {
+            mac.update(bytes.expose());
+        }
+    }
+    mac
 }
 
-impl Sealing<'_> {
-    fn seal(
-        &mut self,
-        place: &Place,
-        kind: ValueType,
-        plaintext: &[u8],
-        kept: Option<&[u8]>,
-    ) -> Result<SecretBytes, EncryptError> {
-        if let Some(token) = kept {
-            return Ok(SecretBytes::copy_of(token));
-        }
-        let nonce = self.nonces.draw()?;
-        Ok(SecretBytes::from_vec(self.cipher.encrypt(plaintext, kind, place.aad, &nonce).print()))
+/// The tokens of the leaves in `range`: new ones, all in one buffer, where none is kept. What has none stands in clear, or has no
+/// encoding, which is found when it is put in its place.
+fn seal(
+    cipher: &Cipher,
+    places: &Places,
+    wanted: &[LeafRef<'_>],
+    kept: &[Option<&SecretBytes>],
+    range: Range<usize>,
+) -> Result<Vec<Option<SecretBytes>>, EncryptError> {
+    let plaintext = |at: usize| match kept.get(at).copied().flatten() {
+        None if places.encrypted(at) => encode(wanted[at]).filter(|(_, bytes)| !bytes.expose().is_empty()),
+        _ => None,
+    };
+    let sizes = range.clone().filter_map(|at| plaintext(at).map(|(kind, bytes)| Token::size(bytes.expose().len(), kind)));
+    let mut text = SecretBytes::with_capacity(sizes.sum());
+    let mut nonces = Nonces::new();
+    let mut made = Vec::with_capacity(range.len());
+    for at in range.clone() {
+        made.push(match plaintext(at) {
+            None => None,
+            Some((kind, bytes)) => {
+                let start = text.len();
+                text.push(&cipher.encrypt(bytes.expose(), kind, places.aad(at), &nonces.draw()?).print());
+                Some(start..text.len())
+            }
+        });
+    }
+    let text = text.shared();
+    let token = |(at, made): (usize, Option<Range<usize>>)| match (made, kept.get(at).copied().flatten()) {
+        (Some(range), _) => Some(text.piece(range)),
+        (None, kept) => kept.map(|token| token.piece(0..token.len())),
+    };
+    Ok(range.zip(made).map(token).collect())
+}
+
+fn encode(leaf: LeafRef<'_>) -> Option<(ValueType, Encoded<'_>)> {
+    match leaf {
+        LeafRef::Scalar(scalar) => scalar::encode(scalar).ok(),
+        LeafRef::Comment(comment) => Some((ValueType::Comment, Encoded::Borrowed(comment.text.expose()))),
     }
 }
 
-impl Leaves for Sealing<'_> {
+/// Puts tokens in the place of leaves.
+struct Sealing<'a, T> {
+    metadata: &'a Metadata,
+    /// For each leaf, in order.
+    tokens: T,
+}
+
+impl<T: Iterator<Item = Option<SecretBytes>>> Leaves for Sealing<'_, T> {
     type Error = EncryptError;
 
     fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, EncryptError> {
-        let kept = self.kept.next().flatten();
-        let (kind, bytes) = scalar::encode(scalar).map_err(|_| EncryptError::Value { key: place.key.cloned() })?;
-        if place.encrypted || !self.metadata.mac_only_encrypted {
-            self.mac.update(bytes.expose());
-        }
+        let token = self.tokens.next().flatten();
+        let (_, bytes) = scalar::encode(scalar).map_err(|_| EncryptError::Value { key: place.key.cloned() })?;
         // An empty value stays empty and in clear, in every syntax.
-        let sealed = if place.encrypted && !bytes.expose().is_empty() {
-            Scalar::Text(self.seal(place, kind, bytes.expose(), kept)?)
-        } else {
-            scalar.copy()
-        };
-        Ok(Leaf::Scalar(sealed))
+        if !place.encrypted || bytes.expose().is_empty() {
+            return Ok(Leaf::Scalar(scalar.copy()));
+        }
+        let token = token.ok_or_else(|| EncryptError::Value { key: place.key.cloned() })?;
+        Ok(Leaf::Scalar(Scalar::Text(token)))
     }
 
     fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, EncryptError> {
-        let kept = self.kept.next().flatten();
-        let text = &comment.text;
-        if !place.encrypted || text.is_empty() {
-            return Ok(Leaf::Comment(Comment { text: SecretBytes::copy_of(text.expose()), inline: comment.inline }));
+        let token = self.tokens.next().flatten();
+        if !place.encrypted || comment.text.is_empty() {
+            return Ok(Leaf::Comment(comment.copy()));
         }
-        let token = self.seal(place, ValueType::Comment, text.expose(), kept)?;
+        let token = token.ok_or_else(|| EncryptError::Value { key: place.key.cloned() })?;
         let selection = &self.metadata.selection;
         if selection.option() == SelectionOption::UnencryptedCommentRegex && selection.matches_comment(token.expose()) {
             // The reader would take the token for the marker that keeps the next value in clear. Under the opposite rule it does no
@@ -140,14 +185,14 @@ fn kept_tokens<'a>(
     beside: Option<&Known<'a>>,
     places: &Places,
     wanted: &[LeafRef<'_>],
-) -> Vec<Option<&'a [u8]>> {
+) -> Vec<Option<&'a SecretBytes>> {
     let (count, total) = (known.len(), wanted.len());
     let shorter = count.min(total);
     let same = |at: usize, there: usize| known.says(at, places.aad(there), wanted[there]);
     let before = (0..shorter).take_while(|at| same(*at, *at)).count();
     let behind = (1..=shorter - before).take_while(|back| same(count - back, total - back)).count();
 
-    let mut between: HashMap<Meaning, VecDeque<&[u8]>> = HashMap::new();
+    let mut between: HashMap<Meaning, VecDeque<&SecretBytes>> = HashMap::new();
     let pool = beside.into_iter().flat_map(|beside| (0..beside.len()).map(move |at| (beside, at)));
     for (known, at) in (before..count - behind).map(|at| (known, at)).chain(pool) {
         between.entry(meaning(known.aad(at), known.plaintext(at))).or_default().extend(known.token(at));
@@ -163,10 +208,7 @@ fn kept_tokens<'a>(
 type Meaning = Option<[u8; 32]>;
 
 fn meaning(aad: &[u8], leaf: LeafRef<'_>) -> Meaning {
-    let (kind, bytes) = match leaf {
-        LeafRef::Scalar(scalar) => scalar::encode(scalar).ok()?,
-        LeafRef::Comment(comment) => (ValueType::Comment, Encoded::Borrowed(comment.text.expose())),
-    };
+    let (kind, bytes) = encode(leaf)?;
     let mut digest = Sha256::new();
     digest.update((aad.len() as u64).to_le_bytes());
     digest.update(aad);

@@ -11,7 +11,8 @@ use super::walk::{Leaf, LeafRef, Leaves, NOTHING, Place, leaves, walk};
 use crate::crypto::cipher::NONCE_LENGTH;
 use crate::crypto::scalar;
 use crate::crypto::token::Token;
-use crate::tree::{Comment, Scalar, Tree};
+use crate::secret::SecretBytes;
+use crate::tree::{Comment, Item, Scalar, Tree};
 
 /// The leaves of an opened file.
 pub(super) struct Known<'a> {
@@ -48,8 +49,9 @@ impl<'a> Known<'a> {
     }
 
     /// The token of leaf `at`, if it can be written again.
-    pub(super) fn token(&self, at: usize) -> Option<&'a [u8]> {
-        let token = text(self.tokens[at]);
+    pub(super) fn token(&self, at: usize) -> Option<&'a SecretBytes> {
+        let whole = secret(self.tokens[at])?;
+        let token = whole.expose();
         // What says something else than itself was opened. A nonce of another length than ours is only ever read; sops itself cannot
         // write it again.
         let is_kept = match self.places.encrypted(at) {
@@ -57,16 +59,18 @@ impl<'a> Known<'a> {
             true if text(self.plaintext[at]) != token => Token::nonce_length(token) == Some(NONCE_LENGTH),
             true => Token::parse(token).is_ok_and(|token| token.nonce.len() == NONCE_LENGTH),
         };
-        is_kept.then_some(token)
+        is_kept.then_some(whole)
     }
 
-    /// Whether `token` at `place` is that of leaf `at`, with which the data key made `meant` of it, and would again.
-    pub(super) fn has_opened(&self, at: usize, place: &Place, token: &[u8], meant: LeafRef<'_>) -> bool {
-        place.encrypted
-            && !place.in_list
+    /// Whether `token`, which stands at leaf `there` of `places`, is that of leaf `at`, with which the data key made `meant` of it, and
+    /// would again.
+    pub(super) fn has_opened(&self, at: usize, places: &Places, there: usize, token: &[u8], meant: LeafRef<'_>) -> bool {
+        at < self.len()
+            && places.encrypted(there)
+            && !places.in_list(there)
             && self.places.encrypted(at)
             && text(self.tokens[at]) == token
-            && self.says(at, place.aad, meant)
+            && self.says(at, places.aad(there), meant)
     }
 }
 
@@ -82,41 +86,57 @@ pub(super) fn is_same(one: LeafRef<'_>, other: LeafRef<'_>) -> bool {
     }
 }
 
-fn text<'a>(leaf: LeafRef<'a>) -> &'a [u8] {
+pub(super) fn text<'a>(leaf: LeafRef<'a>) -> &'a [u8] {
+    secret(leaf).map_or(&[], SecretBytes::expose)
+}
+
+pub(super) fn secret<'a>(leaf: LeafRef<'a>) -> Option<&'a SecretBytes> {
     match leaf {
-        LeafRef::Scalar(Scalar::Text(text)) => text.expose(),
-        LeafRef::Comment(comment) => comment.text.expose(),
-        LeafRef::Scalar(_) => &[],
+        LeafRef::Scalar(Scalar::Text(text)) => Some(text),
+        LeafRef::Comment(comment) => Some(&comment.text),
+        LeafRef::Scalar(_) => None,
     }
 }
 
 /// Where the leaves of a tree stand, in order.
-#[derive(Default)]
 pub(super) struct Places {
     aads: Vec<u8>,
-    /// The end of each leaf's AAD, and whether it is encrypted.
-    leaves: Vec<(usize, bool)>,
+    leaves: Vec<Standing>,
+}
+
+/// What a [`Place`] says but for the key.
+struct Standing {
+    aad_end: usize,
+    encrypted: bool,
+    in_list: bool,
 }
 
 impl Places {
     pub(super) fn of(tree: &Tree, selection: &Selection) -> Self {
-        let mut places = Self::default();
+        // In a file of one level, that is how much there is.
+        let items = tree.documents.iter().flat_map(|document| &document.items);
+        let names = items.clone().map(|item| if let Item::Entry(key, _) = item { key.as_bytes().len() } else { 0 } + ":".len());
+        let mut places = Self { aads: Vec::with_capacity(names.sum()), leaves: Vec::with_capacity(items.count()) };
         let _ = walk(tree, selection, &mut places);
         places
     }
 
     pub(super) fn aad(&self, at: usize) -> &[u8] {
-        let start = at.checked_sub(1).map_or(0, |before| self.leaves[before].0);
-        &self.aads[Range { start, end: self.leaves[at].0 }]
+        let start = at.checked_sub(1).map_or(0, |before| self.leaves[before].aad_end);
+        &self.aads[Range { start, end: self.leaves[at].aad_end }]
     }
 
-    fn encrypted(&self, at: usize) -> bool {
-        self.leaves[at].1
+    pub(super) fn encrypted(&self, at: usize) -> bool {
+        self.leaves[at].encrypted
+    }
+
+    pub(super) fn in_list(&self, at: usize) -> bool {
+        self.leaves[at].in_list
     }
 
     fn note(&mut self, place: &Place) -> Leaf {
         self.aads.extend_from_slice(place.aad);
-        self.leaves.push((self.aads.len(), place.encrypted));
+        self.leaves.push(Standing { aad_end: self.aads.len(), encrypted: place.encrypted, in_list: place.in_list });
         NOTHING
     }
 }

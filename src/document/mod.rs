@@ -7,6 +7,7 @@ mod decrypt;
 mod encrypt;
 mod in_clear;
 mod known;
+mod many;
 pub mod metadata;
 pub mod pattern;
 pub mod selection;

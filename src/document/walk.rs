@@ -165,7 +165,8 @@ pub(super) enum LeafRef<'a> {
 
 /// The leaves of `tree` in the order of [`walk`].
 pub(super) fn leaves(tree: &Tree) -> Vec<LeafRef<'_>> {
-    let mut found = Vec::new();
+    // In a file of one level, that is how many there are.
+    let mut found = Vec::with_capacity(tree.documents.iter().map(|document| document.items.len()).sum());
     tree.documents.iter().for_each(|document| leaves_of_mapping(document, &mut found));
     found
 }

@@ -4,14 +4,17 @@
 //! very bytes that shall be written; only a token that is, byte for byte and under the same name, one that was opened before with the
 //! same data key is not opened once more.
 
-use super::decrypt::{DecryptError, Opening};
-use super::known::{Known, is_same};
-use super::walk::{Leaf, LeafRef, Leaves, NOTHING, Place, leaves, walk};
-use super::{DecryptedDocument, EncryptedDocument};
+use std::ops::Range;
+
+use super::decrypt::{self, DecryptError, Opened, check_mac};
+use super::encrypt::mac_over;
+use super::known::{Known, Places, is_same, text};
+use super::walk::{LeafRef, leaves};
+use super::{DecryptedDocument, EncryptedDocument, many};
 use crate::crypto::cipher::Cipher;
-use crate::crypto::scalar;
-use crate::secret::{DataKey, with_clean_stack};
-use crate::tree::{Comment, Element, Item, Mapping, Scalar, Tree, Value};
+use crate::crypto::scalar::{self, Decoded};
+use crate::secret::{DataKey, SecretBytes, with_clean_stack};
+use crate::tree::{Element, Item, Mapping, Scalar, Tree, Value};
 
 impl EncryptedDocument {
     /// Whether opening this file with `data_key` gives `meant`.
@@ -38,82 +41,74 @@ fn says(written: &EncryptedDocument, meant: &Tree, data_key: &DataKey, known: Op
         return Ok(false);
     }
     let cipher = Cipher::new(data_key);
-    let opening = Opening::new(&cipher, &written.metadata);
-    let mut comparing = Comparing { opening, meant: leaves(meant), known, at: 0, is_same: true };
-    walk(&written.tree, &written.metadata.selection, &mut comparing)?;
-    let Comparing { opening, meant, at, is_same, .. } = comparing;
-    opening.check_mac(&written.metadata)?;
-    Ok(is_same && at == meant.len())
+    let metadata = &written.metadata;
+    let comparing = Comparing {
+        cipher: &cipher,
+        places: Places::of(&written.tree, &metadata.selection),
+        written: leaves(&written.tree),
+        meant: leaves(meant),
+        known,
+    };
+    let Comparing { places, meant, .. } = &comparing;
+    // Where all leaves say what was meant, the MAC over the one is that over the other.
+    let mac = || mac_over(meant, places, metadata.mac_only_encrypted);
+    let (mac, same) = many::in_ranges(meant.len(), mac, |range| comparing.is_same(range));
+    check_mac(mac, metadata, &cipher)?;
+    Ok(same.into_iter().all(|same| same))
 }
 
-/// Walks the written file with the plaintext that was meant beside it.
+/// The leaves of the written file with the plaintext that was meant beside them: as many, since the names are the same.
 struct Comparing<'a> {
-    opening: Opening<'a>,
+    cipher: &'a Cipher,
+    places: Places,
+    written: Vec<LeafRef<'a>>,
     meant: Vec<LeafRef<'a>>,
     known: Option<&'a Known<'a>>,
-    at: usize,
-    is_same: bool,
 }
 
-impl<'a> Comparing<'a> {
-    fn next(&mut self) -> Option<LeafRef<'a>> {
-        let meant = self.meant.get(self.at).copied();
-        self.at += 1;
-        meant
+impl Comparing<'_> {
+    /// Whether the leaves in `range` say what was meant.
+    fn is_same(&self, range: Range<usize>) -> bool {
+        let was_opened: Vec<bool> = range.clone().map(|at| self.was_opened(at)).collect();
+        let is_asked = |at: usize| !was_opened[at - range.start];
+        let opened = decrypt::open(self.cipher, &self.places, &self.written, range.clone(), is_asked);
+        range.clone().zip(opened).all(|(at, opened)| !is_asked(at) || self.says(at, opened))
     }
 
-    /// Whether `token`, of the leaf that came last, was opened before. A change is mostly in one place: before and behind it all
-    /// leaves are as far from the beginning, or from the end, as they were.
-    fn was_opened(&self, place: &Place, token: &[u8], meant: LeafRef<'_>) -> bool {
+    /// Whether the token of leaf `at` was opened before. A change is mostly in one place: before and behind it all leaves are as far
+    /// from the beginning, or from the end, as they were.
+    fn was_opened(&self, at: usize) -> bool {
         let Some(known) = self.known else { return false };
-        let from_start = self.at - 1;
-        let from_end = (from_start + known.len()).checked_sub(self.meant.len());
-        let is_that = |at: usize| at < known.len() && known.has_opened(at, place, token, meant);
-        is_that(from_start) || from_end.is_some_and(is_that)
+        let token = text(self.written[at]);
+        let from_end = (at + known.len()).checked_sub(self.meant.len());
+        let is_that = |there: usize| known.has_opened(there, &self.places, at, token, self.meant[at]);
+        is_that(at) || from_end.is_some_and(is_that)
     }
 
-    fn compare(&mut self, place: &Place, opened: &Leaf, meant: Option<LeafRef<'_>>) {
-        let opened = match opened {
-            Leaf::Scalar(scalar) => LeafRef::Scalar(scalar),
-            Leaf::Comment(comment) => LeafRef::Comment(comment),
-        };
-        self.is_same &= match (opened, meant) {
+    /// Whether leaf `at`, whose token holds what was `opened`, says what was meant.
+    fn says(&self, at: usize, opened: Opened) -> bool {
+        let (written, meant) = (self.written[at], self.meant[at]);
+        match (opened, written) {
+            (Some(Ok(Decoded::Scalar(scalar))), LeafRef::Scalar(_)) => is_same(LeafRef::Scalar(&scalar), meant),
+            (Some(Ok(Decoded::Comment(text))), LeafRef::Comment(_)) => is_comment(&text, meant),
+            (Some(Ok(Decoded::Comment(text))), LeafRef::Scalar(_)) => self.places.in_list(at) && is_comment(&text, meant),
+            (Some(Ok(Decoded::Scalar(_))), LeafRef::Comment(_)) | (Some(Err(_)), LeafRef::Scalar(_)) => false,
+            // A comment that is no token stands for itself.
+            (Some(Err(_)) | None, LeafRef::Comment(_)) => is_same(written, meant),
             // In clear, a number is its digits.
-            (LeafRef::Scalar(Scalar::Text(text)), Some(LeafRef::Scalar(meant))) if !place.encrypted => {
-                scalar::encode(meant).is_ok_and(|(_, meant)| meant.expose() == text.expose())
+            (None, LeafRef::Scalar(Scalar::Text(text))) if !self.places.encrypted(at) => {
+                matches!(meant, LeafRef::Scalar(meant) if scalar::encode(meant).is_ok_and(|(_, meant)| meant.expose() == text.expose()))
             }
-            (opened, Some(meant)) => is_same(opened, meant),
-            (_, None) => false,
-        };
+            (None, LeafRef::Scalar(scalar)) => {
+                let is_empty = matches!(scalar, Scalar::Text(text) if text.is_empty());
+                (is_empty || !self.places.encrypted(at)) && is_same(written, meant)
+            }
+        }
     }
 }
 
-impl Leaves for Comparing<'_> {
-    type Error = DecryptError;
-    const MAKES_TREE: bool = false;
-
-    fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, DecryptError> {
-        let meant = self.next();
-        if let (Scalar::Text(token), Some(leaf @ LeafRef::Scalar(value))) = (scalar, meant)
-            && self.was_opened(place, token.expose(), leaf)
-        {
-            self.opening.hash(place, value)?;
-            return Ok(NOTHING);
-        }
-        let opened = self.opening.scalar(place, scalar)?;
-        self.compare(place, &opened, meant);
-        Ok(NOTHING)
-    }
-
-    fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, DecryptError> {
-        let meant = self.next();
-        if meant.is_some_and(|meant| self.was_opened(place, comment.text.expose(), meant)) {
-            return Ok(NOTHING);
-        }
-        let opened = self.opening.comment(place, comment)?;
-        self.compare(place, &opened, meant);
-        Ok(NOTHING)
-    }
+fn is_comment(text: &SecretBytes, meant: LeafRef<'_>) -> bool {
+    matches!(meant, LeafRef::Comment(meant) if meant.text.expose() == text.expose())
 }
 
 /// Whether two trees have the same keys, comments and blank lines in the same order.

@@ -8,6 +8,8 @@
 //!
 //! Source: getsops/sops `stores/dotenv/store.go`, v3.13.3.
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr_iter};
 
 use super::flatten::{FlattenError, Nesting, flatten, is_in_list};
@@ -28,7 +30,8 @@ impl Format for Dotenv {
     }
 
     /// Blank lines right behind a metadata line are not kept: the metadata is written anew, at the end, as sops does.
-    fn parse(&self, text: &[u8]) -> Result<Contents, ParseError> {
+    fn parse_secret(&self, whole: &SecretBytes) -> Result<Contents, ParseError> {
+        let text = whole.expose();
         if text.len() > MAX_BYTES {
             return Err(ParseError::TooLarge);
         }
@@ -41,14 +44,19 @@ impl Format for Dotenv {
         let mut items = Vec::with_capacity(memchr_iter(b'\n', text).count().min(MAX_ENTRIES) + 1);
         let mut metadata = Nesting::default();
         let mut behind_metadata = false;
+        let mut next = 0;
         for (line, bytes) in numbered(text) {
+            let start = next;
+            next += bytes.len() + 1;
             let bytes = if converted { bytes.strip_suffix(b"\r").unwrap_or(bytes) } else { bytes };
             if is_metadata(bytes) {
                 if bytes.ends_with(b"\r") {
                     return Err(ParseError::StrayCarriageReturn { line });
                 }
                 let (key, value) = entry(bytes).ok_or(ParseError::NoEquals { line })?;
-                metadata.insert(&key[PREFIX.len()..], value).map_err(|source| ParseError::Metadata { line, source })?;
+                metadata
+                    .insert(&key[PREFIX.len()..], unescaped(value))
+                    .map_err(|source| ParseError::Metadata { line, source })?;
                 behind_metadata = true;
                 continue;
             }
@@ -59,7 +67,9 @@ impl Format for Dotenv {
             if items.len() == MAX_ENTRIES {
                 return Err(ParseError::TooManyEntries { line });
             }
-            items.push(item(bytes).ok_or(ParseError::NoEquals { line })?);
+            items.push(
+                item(bytes, |range| whole.piece(start + range.start..start + range.end)).ok_or(ParseError::NoEquals { line })?,
+            );
         }
         let metadata = encrypted.then(|| metadata.into_mapping()).transpose().map_err(|source| {
             let line = first_line_of_list(text, &source);
@@ -161,21 +171,26 @@ fn every_line_ends_in_crlf(text: &[u8]) -> bool {
     whole_lines.peek().is_some() && whole_lines.all(|line| line.ends_with(b"\r\n"))
 }
 
-fn item(line: &[u8]) -> Option<Item> {
+/// What `line` says; `piece` gives some of its bytes.
+fn item(line: &[u8], piece: impl Fn(Range<usize>) -> SecretBytes) -> Option<Item> {
     Some(match line {
         [] => Item::BlankLine,
-        [b'#', text @ ..] => Item::Comment(Comment { text: SecretBytes::copy_of(text), inline: false }),
+        [b'#', ..] => Item::Comment(Comment { text: piece(1..line.len()), inline: false }),
         _ => {
             let (key, value) = entry(line)?;
-            Item::Entry(Key::from(key), Value::Scalar(Scalar::Text(value)))
+            let text = match backslash_n(value) {
+                None => piece(line.len() - value.len()..line.len()),
+                Some(_) => unescaped(value),
+            };
+            Item::Entry(Key::from(key), Value::Scalar(Scalar::Text(text)))
         }
     })
 }
 
-/// Key and value of a line that has a `=`.
-fn entry(line: &[u8]) -> Option<(&[u8], SecretBytes)> {
+/// Key and value, as it is written, of a line that has a `=`.
+fn entry(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let equals = memchr(b'=', line)?;
-    Some((&line[..equals], unescaped(&line[equals + 1..])))
+    Some((&line[..equals], &line[equals + 1..]))
 }
 
 /// `value` with each backslash-n turned into LF.

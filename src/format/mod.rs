@@ -33,9 +33,19 @@ pub trait Format: Sync {
     /// A plaintext that uses a name reserved for metadata comes back with `metadata`, as if it were encrypted: whoever expects a
     /// plaintext must look there as well as at [`Format::reserved_key`].
     ///
+    /// Where `text` is [shared](SecretBytes::shared), values are pieces of it, not copies.
+    ///
     /// # Errors
     /// [`ParseError`], which names the line and holds no text of it.
-    fn parse(&self, text: &[u8]) -> Result<Contents, ParseError>;
+    fn parse_secret(&self, text: &SecretBytes) -> Result<Contents, ParseError>;
+
+    /// The same of any bytes.
+    ///
+    /// # Errors
+    /// As [`Self::parse_secret`].
+    fn parse(&self, text: &[u8]) -> Result<Contents, ParseError> {
+        self.parse_secret(&SecretBytes::copy_of(text))
+    }
 
     /// Writes a whole file: a plaintext, or with `metadata` an encrypted one.
     ///

@@ -46,7 +46,7 @@ impl Original {
     /// # Errors
     /// [`ChangeError::File`], [`ChangeError::Open`], [`ChangeError::LineInComment`].
     pub fn open(path: &Path, bytes: SecretBytes, is_new: bool, keyring: &Keyring) -> Result<Self, ChangeError> {
-        let (format, contents) = file::parse(path, bytes.expose(), is_new.then_some(Syntax::Dotenv))?;
+        let (format, contents) = file::parse_secret(path, &bytes, is_new.then_some(Syntax::Dotenv))?;
         let not_a_document = |source| FileError::NotADocument { path: path.to_owned(), source };
         let document = EncryptedDocument::new(contents).map_err(not_a_document)?.open(keyring)?;
         if document.lines_in_comments > 0 {
@@ -69,7 +69,7 @@ impl Original {
     /// [`ChangeError`]; the file is as it was.
     pub fn save(&mut self, path: &Path, tree: &Tree, now: UtcDateTime, read_only: ReadOnly) -> Result<Durability, ChangeError> {
         let contents = self.document.encrypt(tree, now)?;
-        let bytes = self.format.emit(&contents.tree, contents.metadata.as_ref(), Some(self.bytes.expose()))?;
+        let bytes = self.format.emit(&contents.tree, contents.metadata.as_ref(), Some(self.bytes.expose()))?.shared();
         drop(contents);
         encrypt::read_back(&bytes, self.format, |written| self.document.becomes(written, tree))?;
         fault_point!(kill ReadBack);

@@ -50,10 +50,11 @@ pub fn prepare(bytes: &[u8], selection: &Selection, format: &dyn Format, fix: bo
         fixed_lines = fixed.changed_lines;
     }
     let stored = store::store(text.expose(), &|key| selection.encrypts_key(key.as_bytes())).map_err(PrepareError::Lines)?;
-    let contents = format.parse(stored.text.expose().as_bytes())?;
+    let text = stored.text.shared();
+    let contents = format.parse_secret(text.as_bytes())?;
     Ok(Prepared {
         tree: contents.tree,
-        text: stored.text,
+        text,
         notes: stored.notes,
         line_endings_changed: decoded.line_endings_changed,
         byte_order_mark_dropped: decoded.byte_order_mark_dropped,
@@ -93,7 +94,7 @@ pub fn encrypt(
 ) -> Result<SecretBytes, EncryptError> {
     let data_key = new_file::data_key(&mut metadata, keyring)?;
     let contents = encrypt_new(&tree, metadata, &data_key, now)?;
-    let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), None)?;
+    let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), None)?.shared();
     // Each form of a large file takes as much memory as the file; none is kept longer than it is needed.
     drop(contents);
     read_back(&bytes, format, |written| written.says(&tree, &data_key))?;
@@ -109,7 +110,7 @@ pub fn read_back(
     format: &dyn Format,
     says_what_was_meant: impl FnOnce(&EncryptedDocument) -> Result<bool, DecryptError>,
 ) -> Result<(), EncryptError> {
-    let written = EncryptedDocument::new(format.parse(bytes.expose())?)?;
+    let written = EncryptedDocument::new(format.parse_secret(bytes)?)?;
     if says_what_was_meant(&written)? { Ok(()) } else { Err(EncryptError::ReadBack) }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::dialect::names::is_portable_name;
 use crate::document::{EncryptedDocument, NotADocument};
 use crate::format::{Contents, Format, ParseError, Syntax, UnsupportedSyntax, detect, has_tokens};
+use crate::secret::SecretBytes;
 use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
 use crate::tree::Key;
 
@@ -32,7 +33,7 @@ impl OpenedFile {
         self.contents.metadata.is_some()
     }
 
-    /// The file as an encrypted document; the bytes it came from are let go.
+    /// The file as an encrypted document, which shares the bytes it came from.
     ///
     /// # Errors
     /// [`FileError::NotADocument`] if it has no `sops` block or that cannot be used.
@@ -47,7 +48,7 @@ impl OpenedFile {
 /// [`FileError`], naming the file.
 pub fn read(path: &Path, syntax: Option<Syntax>) -> Result<OpenedFile, FileError> {
     let snapshot = read_bytes(path)?;
-    let (format, contents) = parse(path, snapshot.bytes.expose(), syntax)?;
+    let (format, contents) = parse_secret(path, &snapshot.bytes, syntax)?;
     Ok(OpenedFile { path: path.to_owned(), snapshot, format, contents })
 }
 
@@ -81,12 +82,24 @@ fn encrypted_syntax(path: &Path, bytes: &[u8]) -> Result<Option<Syntax>, FileErr
 /// # Errors
 /// [`FileError`], naming the file.
 pub fn parse(path: &Path, bytes: &[u8], syntax: Option<Syntax>) -> Result<(&'static dyn Format, Contents), FileError> {
+    parse_secret(path, &SecretBytes::copy_of(bytes).shared(), syntax)
+}
+
+/// The same; where `bytes` are [shared](SecretBytes::shared), values are pieces of them, not copies.
+///
+/// # Errors
+/// [`FileError`], naming the file.
+pub fn parse_secret(
+    path: &Path,
+    bytes: &SecretBytes,
+    syntax: Option<Syntax>,
+) -> Result<(&'static dyn Format, Contents), FileError> {
     let syntax = match syntax {
         Some(syntax) => syntax,
-        None => encrypted_syntax(path, bytes)?.unwrap_or_else(|| Syntax::by_path(path)),
+        None => encrypted_syntax(path, bytes.expose())?.unwrap_or_else(|| Syntax::by_path(path)),
     };
     let format = syntax.format().map_err(|source| FileError::Syntax { path: path.to_owned(), source })?;
-    let contents = format.parse(bytes).map_err(|source| FileError::Parse { path: path.to_owned(), source })?;
+    let contents = format.parse_secret(bytes).map_err(|source| FileError::Parse { path: path.to_owned(), source })?;
     Ok((format, contents))
 }
 

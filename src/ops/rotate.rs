@@ -85,7 +85,8 @@ pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: Utc
     let is_lost = reach(&metadata, keyring) != Reach::Perhaps;
     let data_key = new_file::data_key(&mut metadata, keyring)?;
     let contents = encrypt_new(&tree, metadata, &data_key, now).map_err(ChangeError::from)?;
-    let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(before.expose())).map_err(ChangeError::from)?;
+    let bytes =
+        format.emit(&contents.tree, contents.metadata.as_ref(), Some(before.expose())).map_err(ChangeError::from)?.shared();
     drop(contents);
     encrypt::read_back(&bytes, format, |written| written.says(&tree, &data_key)).map_err(ChangeError::from)?;
     Ok(Rotated { bytes, facts, readers, is_lost, before })

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::attributes::keep_attributes;
 use super::fault::{fault_point, write_through};
 use super::file_lock::resolve;
-use super::regular_file::{FileBytes, LARGEST_FILE, ReadError, read_whole, refused};
+use super::regular_file::{FileBytes, ReadError, holds, refused};
 use super::temporary::{Made, Temporary, remove_leftovers};
 use crate::secret::SecretBytes;
 
@@ -215,8 +215,7 @@ impl Replacement<'_> {
 
         if let Expected::Bytes(base) = self.expected {
             let (file, metadata) = open_old(directory, name)?.ok_or(ReplaceError::Gone)?;
-            // Whoever could time this can read the file.
-            if read_whole(&file, &metadata, LARGEST_FILE)?.expose() != base {
+            if !holds(&file, &metadata, base)? {
                 return Err(ReplaceError::Changed);
             }
         }

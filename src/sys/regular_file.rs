@@ -18,7 +18,7 @@ pub const LARGEST_FILE: u64 = 64 << 20;
 
 /// A file as it was when it was read.
 pub struct FileBytes {
-    /// All its bytes; they may be plaintext.
+    /// All its bytes, shared; they may be plaintext.
     pub bytes: SecretBytes,
     /// Where it really is: absolute, without symbolic links.
     pub path: PathBuf,
@@ -54,7 +54,7 @@ pub fn read_regular(path: &Path, limit: u64) -> Result<FileBytes, ReadError> {
     let file = File::from(open(&resolved, flags, Mode::empty()).map_err(refused)?);
     let metadata = file.metadata()?;
     Ok(FileBytes {
-        bytes: read_whole(&file, &metadata, limit)?,
+        bytes: read_whole(&file, &metadata, limit)?.shared(),
         mode: metadata.mode() & 0o7777,
         owner: metadata.uid(),
         is_mine: metadata.uid() == rustix::process::geteuid().as_raw(),
@@ -97,6 +97,26 @@ pub(super) fn read_whole(mut file: &File, metadata: &Metadata, limit: u64) -> Re
     }
     buffer.truncate(filled);
     Ok(buffer)
+}
+
+/// Whether the open `file`, which `metadata` describes, has these bytes and no others. As much of it as is compared at once is in memory.
+pub(super) fn holds(mut file: &File, metadata: &Metadata, mut expected: &[u8]) -> Result<bool, ReadError> {
+    if !metadata.is_file() {
+        return Err(ReadError::NotRegular);
+    }
+    let mut chunk = SecretBytes::from_vec(vec![0; 64 << 10]);
+    loop {
+        match file.read(chunk.expose_mut()) {
+            Ok(0) => return Ok(expected.is_empty()),
+            // Whoever could time this can read the file.
+            Ok(read) => match expected.strip_prefix(&chunk.expose()[..read]) {
+                Some(rest) => expected = rest,
+                None => return Ok(false),
+            },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// What a refusal to open without following links means.

@@ -51,8 +51,8 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let from_stdin = super::means_stdin(arguments.file.as_deref(), arguments.in_place);
     let (path, original, contents, format) = if from_stdin {
         let path = PathBuf::from("standard input");
-        let bytes = super::read_stdin()?;
-        let (format, contents) = file::parse(&path, bytes.expose(), Some(Syntax::Dotenv))?;
+        let bytes = super::read_stdin()?.shared();
+        let (format, contents) = file::parse_secret(&path, &bytes, Some(Syntax::Dotenv))?;
         (path, bytes, contents, format)
     } else {
         let path = file_or_default(arguments.file, surroundings)?;

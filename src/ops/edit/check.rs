@@ -18,7 +18,7 @@ use crate::ops::encrypt::{self, secret_in_comment};
 use crate::ops::exec::policy::Effect;
 use crate::ops::file;
 use crate::secret::{SecretBytes, SecretString};
-use crate::tree::{Item, Key, Tree, Value};
+use crate::tree::{Item, Key, Mapping, Tree, Value};
 
 /// How a line begins that shows the two sides of a conflict. It is a question to the user and is never stored.
 pub const CONFLICT: &str = "#!dotsops ";
@@ -56,15 +56,15 @@ pub fn check(
     let kept = match Hidden::of(edited.expose(), before.expose()) {
         None => None,
         Some(hidden) => {
-            let stored = stored(hidden.edited.expose(), hidden.before.expose(), selection)?;
+            let stored = stored(&hidden.edited, hidden.before.expose(), selection)?;
             hidden.reveal(stored.text.expose()).map(|text| Stored { text, ..stored })
         }
     };
     let stored = match kept {
         Some(stored) => stored,
-        None => stored(edited.expose(), before.expose(), selection)?,
+        None => stored(edited, before.expose(), selection)?,
     };
-    let mut tree = format.parse(stored.text.expose().as_bytes())?.tree;
+    let mut tree = sharing(&format.parse_secret(stored.text.shared().as_bytes())?.tree, base);
     adopt_values(&mut tree, base);
 
     let before = leaves_in_clear(base, selection);
@@ -110,8 +110,8 @@ struct Stored {
     line_endings_changed: bool,
 }
 
-fn stored(edited: &[u8], before: &str, selection: &Selection) -> Result<Stored, Mistakes> {
-    let decoded = dialect::decode(edited)?;
+fn stored(edited: &SecretBytes, before: &str, selection: &Selection) -> Result<Stored, Mistakes> {
+    let decoded = dialect::decode_secret(edited)?;
     let text = decoded.text.expose();
     let undecided = undecided(text, before);
     if !undecided.is_empty() {
@@ -140,6 +140,24 @@ fn stored(edited: &[u8], before: &str, selection: &Selection) -> Result<Stored, 
     }
     refusals.sort_by_key(|refusal| *refusal.lines.start());
     Err(Mistakes::Lines(blocks::without_quotes(typed, refusals)))
+}
+
+/// `tree`, in which the items before and behind all that changed share their bytes with those of `base`, and the rest with nothing:
+/// the text that it was read from can go.
+fn sharing(tree: &Tree, base: &Tree) -> Tree {
+    let (items, base) = (tree.first(), base.first());
+    // Both are the user's own: how long it takes to compare them tells nobody anything.
+    let is_same = |(one, other): &(&Item, &Item)| match (one, other) {
+        (Item::Entry(key, value), Item::Entry(other_key, other)) => {
+            key == other_key && value.as_text().is_some() && value.as_text() == other.as_text()
+        }
+        (one, other) => one.is_same(other),
+    };
+    let start = items.iter().zip(base).take_while(is_same).count();
+    let end = items[start..].iter().rev().zip(base[start..].iter().rev()).take_while(is_same).count();
+    let changed = items[start..items.len() - end].iter().map(Item::copy);
+    let items = base[..start].iter().map(Item::share).chain(changed).chain(base[base.len() - end..].iter().map(Item::share));
+    Tree::of(Mapping { items: items.collect() })
 }
 
 /// Gives untouched values back what their text cannot tell: that it was the number 5, or a backslash and an n that `sops set` put there.

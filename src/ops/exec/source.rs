@@ -77,7 +77,7 @@ impl<'a> Source<'a> {
             warnings.push(Warning::Plaintext { path: path.to_owned() });
             return Ok(Self { path, content: Content::Plaintext(bytes) });
         }
-        let (_, contents) = file::parse(path, bytes.expose(), None)?;
+        let (_, contents) = file::parse_secret(path, &bytes, None)?;
         let not_a_document = |source| FileError::NotADocument { path: path.to_owned(), source };
         let document = EncryptedDocument::new(contents).map_err(not_a_document)?;
         let document = document.open(keyring).map_err(|source| ExecError::Open { path: path.to_owned(), source })?;
@@ -108,7 +108,7 @@ impl<'a> Source<'a> {
         let tree = match &self.content {
             Content::Encrypted { tree, .. } => tree,
             Content::Plaintext(bytes) => {
-                parsed = file::parse(self.path, bytes.expose(), Some(Syntax::Dotenv))?.1.tree;
+                parsed = file::parse_secret(self.path, bytes, Some(Syntax::Dotenv))?.1.tree;
                 &parsed
             }
         };

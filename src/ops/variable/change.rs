@@ -243,15 +243,16 @@ impl Variables<'_> {
         gone: &[&str],
     ) -> Result<Plan, VariableError> {
         let (edited, touched) = wanted.text(self.stored.expose());
+        let edited = edited.shared();
         let tree = &self.document.tree;
         let checked = check::check(&edited, &self.stored, tree, self.document.metadata(), self.rule, self.format)?;
         let Checked { tree, notes, newly_clear, notable, .. } = checked;
 
-        let after = self.format.emit(&tree, None, None)?;
+        let after = self.format.emit(&tree, None, None)?.shared();
         if !has_same_lines(edited.expose(), after.expose(), touched) {
             return Err(VariableError::WouldChangeOthers);
         }
-        let after = dialect::decode(after.expose())?.text;
+        let after = dialect::decode_secret(&after)?.text;
         if !says(after.expose(), expected) {
             return Err(VariableError::WouldChangeOthers);
         }
@@ -309,20 +310,16 @@ impl Wanted {
     }
 }
 
-/// Whether `after` has the lines of `before`, with one line in the place of those `touched`.
+/// Whether `after` has the lines of `before`, with one line in the place of those `touched`. All lines of both end in LF.
 fn has_same_lines(before: &[u8], after: &[u8], touched: Range<usize>) -> bool {
-    let lines = |text: &'_ [u8]| -> Vec<Range<usize>> {
-        let mut start = 0;
-        memchr_iter(b'\n', text).map(|end| std::mem::replace(&mut start, end + 1)..end).collect()
-    };
-    let (before_lines, after_lines) = (lines(before), lines(after));
-    let (first, behind) = (touched.start, before_lines.len() - touched.end);
-    if after_lines.len() != first + usize::from(!touched.is_empty()) + behind {
-        return false;
-    }
-    let same = |(one, other): (&Range<usize>, &Range<usize>)| before[one.clone()] == after[other.clone()];
-    before_lines[..first].iter().zip(&after_lines[..first]).all(same)
-        && before_lines.iter().rev().take(behind).zip(after_lines.iter().rev()).all(same)
+    let line_start =
+        |line: usize| line.checked_sub(1).map_or(Some(0), |last| memchr_iter(b'\n', before).nth(last).map(|end| end + 1));
+    let (Some(start), Some(end)) = (line_start(touched.start), line_start(touched.end)) else { return false };
+    let between = after.strip_prefix(&before[..start]).and_then(|rest| rest.strip_suffix(&before[end..]));
+    between.is_some_and(|between| match touched.is_empty() {
+        true => between.is_empty(),
+        false => memchr_iter(b'\n', between).count() == 1 && between.ends_with(b"\n"),
+    })
 }
 
 impl Meant<'_> {

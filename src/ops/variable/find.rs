@@ -59,8 +59,8 @@ impl<'a> Variables<'a> {
     /// # Errors
     /// [`VariableError::Text`] if it is no UTF-8.
     pub fn of(document: &'a DecryptedDocument, format: &'static dyn Format) -> Result<Self, VariableError> {
-        let stored = plaintext(document, format)?;
-        let read = dialect::decode(stored.expose().as_bytes())?.text;
+        let stored = plaintext(document, format)?.shared();
+        let read = dialect::decode_secret(stored.as_bytes())?.text;
         let mut items = Vec::new();
         for (item, line) in stored.expose().split_terminator('\n').enumerate() {
             let returns = line.strip_suffix('\r').unwrap_or(line).matches('\r').count();
