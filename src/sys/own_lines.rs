@@ -125,7 +125,8 @@ mod tests {
             }
         });
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().count(), 400);
+        // Who sees half of another's line begins a new one, which may leave an empty one behind.
+        assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), 400);
         assert!((0..8).all(|writer| has_line(&path, &format!("{writer} 49 {}", "x".repeat(150)))));
     }
 

@@ -9,12 +9,17 @@ use crate::support::sandbox::{RECIPIENT, Sandbox};
 /// What is not asked in every row.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("completions", "shows names alone, and nothing of a file that it cannot read"),
+    ("diff", "takes two files: `diff`"),
+    ("doctor", "says what is wrong with a file, and refuses none: `doctor`"),
+    ("drafts drop", "takes a draft, by the name of its file: `edit::kept`"),
+    ("drafts list", "takes no file"),
     ("groups delete", "needs more groups than the files of the rows have: below"),
     ("init", "takes a plaintext, and never an encrypted file"),
     ("keygen", "takes no file"),
     ("man", "takes no file"),
     ("merge", "takes three files: below"),
     ("rule", "reads .sops.yaml alone: `creation_rules`"),
+    ("textconv", "refuses nothing: `textconv`"),
 ];
 
 #[test]
