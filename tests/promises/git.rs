@@ -292,6 +292,16 @@ fn a_folder_that_git_takes_for_no_repository_leads_to_none_above() {
 }
 
 #[test]
+fn a_clone_whose_rules_are_for_other_files_is_made_ready_all_the_same() {
+    let Some(repository) = Repository::empty("") else { return };
+    let rules = repository.sandbox.read(".sops.yaml").replacen(r"\.env$", r"^prod\.env$", 1);
+    repository.sandbox.write(".sops.yaml", rules);
+    let made = repository.dotsops(&["init"]);
+    assert!(made.code == 3 && made.stderr.contains("`dotsops rule secrets.env` says why"), "{}", made.stderr);
+    assert!(made.stdout.contains("git config: added diff.dotsops.textconv"), "{}", made.stdout);
+}
+
+#[test]
 fn outside_of_a_repository_and_without_git_init_says_what_is_missing() {
     let Some(repository) = Repository::empty("") else { return };
     let elsewhere = repository.sandbox.root().join("elsewhere");

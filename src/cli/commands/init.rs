@@ -75,11 +75,14 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     format_of(&arguments.file)?;
     let recipient = ready.identity()?;
-    let config = ready.rule(&recipient);
-    // A clone whose rules are for other files is made ready all the same.
+    let (config, has_rule) = ready.rule(&recipient)?;
     ready.git_files()?;
     ready.git_settings()?;
-    ready.plaintext(&config?)?;
+    // A clone whose rules are for other files was made ready all the same.
+    if !has_rule {
+        return Err(Failure::no_rule_for(&arguments.file, &config.path, &recipient));
+    }
+    ready.plaintext(&config)?;
     Ok(ExitCode::Done)
 }
 
@@ -115,25 +118,23 @@ impl Ready<'_> {
         Ok(recipient)
     }
 
-    /// A rule for the file in `.sops.yaml`; makes the file if there is none.
-    fn rule(&self, recipient: &str) -> Result<Config, Failure> {
+    /// The rules in `.sops.yaml`, and whether one is for the file; makes them if there are none.
+    fn rule(&self, recipient: &str) -> Result<(Config, bool), Failure> {
         let file = std::path::absolute(&self.arguments.file)?;
         if let Some(config) = self.surroundings.config()? {
             match config.rule_for(&file) {
                 Ok(Some(rule)) => self.say(format_args!("rule: line {} of {}", rule.line, self.shown(&config.path)))?,
-                Ok(None) | Err(ConfigError::NoMatchingRule { .. }) => {
-                    return Err(Failure::no_rule_for(&self.arguments.file, &config.path, recipient));
-                }
+                Ok(None) | Err(ConfigError::NoMatchingRule { .. }) => return Ok((config, false)),
                 Err(error) => return Err(error.into()),
             }
-            return Ok(config);
+            return Ok((config, true));
         }
         let path = self.root.join(".sops.yaml");
         let name = self.surroundings.environment.text("USER").or_else(|| self.surroundings.environment.text("LOGNAME"));
         let text = new_file_text(r"\.env$", &[(recipient, name.as_deref().unwrap_or("me"))]);
         init::write_new(&path, text.as_bytes())?;
         self.say(format_args!("rule: new in {}; files whose name ends with .env are encrypted to you", self.shown(&path)))?;
-        Ok(Config::load(&path)?)
+        Ok((Config::load(&path)?, true))
     }
 
     fn git_files(&self) -> Result<(), Failure> {
