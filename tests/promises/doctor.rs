@@ -291,6 +291,10 @@ fn an_editor_that_is_missing_or_whose_habits_are_not_known_is_found() {
         let lines = report(command(&editing, &[]).env("DOTSOPS_EDITOR", editor));
         assert_only(&lines, "finding", ("editor", text, hint));
     }
+    // One that is told what it can be told, and may keep something all the same.
+    script(&editing.sandbox.root().join("subl"), "");
+    let lines = report(command(&editing, &[]).env("DOTSOPS_EDITOR", "../subl"));
+    assert_only(&lines, "note", ("editor", "Sublime Text may keep unsaved text", "DOTSOPS_EDITOR"));
 }
 
 #[test]
@@ -356,6 +360,13 @@ fn a_file_that_is_not_encrypted_shut_tampered_with_or_ambiguous_is_found() {
                 editing.sandbox.write("secrets.env", format!("B=\n{text}"));
             },
             ("file", "`B` stands more than once", "`dotsops edit secrets.env`"),
+        ),
+        (
+            |editing| {
+                let text = String::from_utf8(editing.bytes()).unwrap();
+                editing.sandbox.write("secrets.env", format!("# by hand\n{text}"));
+            },
+            ("file", "comments stand in clear", "git log -p secrets.env"),
         ),
         (
             |editing| drop(editing.sandbox.write("secrets.env", "A=1\n<<<<<<< ours\nB=1\n=======\n>>>>>>> theirs\nsops_mac=x\n")),
@@ -471,6 +482,11 @@ fn a_machine_without_memory_for_plaintext_and_one_that_swaps_in_the_open_are_fou
     {
         let lines = report(&mut command);
         assert_only(&lines, "finding", ("memory", "no folder in memory is found", "DOTSOPS_EDIT_DIR"));
+    }
+    // In a name space of its own even root is bound by this limit.
+    if let Some(mut command) = editing.among_mounts("ulimit -l 0", &command(&editing, &[])) {
+        let lines = report(&mut command);
+        assert_only(&lines, "note", ("process", "does not let dotsops lock its keys in memory", "`ulimit -l`"));
     }
     let swaps = editing.sandbox.root().join("swaps");
     let mount = format!("mount --bind '{}' /proc/swaps", swaps.display());
