@@ -6,5 +6,6 @@ mod man_pages;
 mod promises;
 mod promises_page;
 mod properties;
+mod scenarios_page;
 mod support;
 mod transcripts;

@@ -19,12 +19,7 @@ fn every_promise_has_a_test_that_is_there() {
             mistakes.push(format!("{promise}: no test"));
         }
         for proof in proofs {
-            // A file or folder, or else a test.
-            let is_there = match proof {
-                path if path.contains('/') => Path::new(path).exists(),
-                name => tests.contains(name),
-            };
-            if !is_there {
+            if !is_there(proof, &tests) {
                 mistakes.push(format!("{promise}: {proof} is not there"));
             }
         }
@@ -40,12 +35,17 @@ fn row(line: &str) -> Option<(&str, &str)> {
     (proofs != "tests").then_some((promise, proofs))
 }
 
-fn in_backticks(text: &str) -> Vec<&str> {
+/// Whether there is a file or folder of that name, or else a test.
+pub fn is_there(proof: &str, tests: &BTreeSet<String>) -> bool {
+    if proof.contains('/') { Path::new(proof).exists() } else { tests.contains(proof) }
+}
+
+pub fn in_backticks(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
 /// The names of all functions that are marked as tests, in the sources and beside them.
-fn tests() -> BTreeSet<String> {
+pub fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for file in ["src", "tests"].into_iter().flat_map(|folder| rust_files(Path::new(folder))) {
         let text = fs::read_to_string(file).unwrap();

@@ -341,3 +341,72 @@ fn nano_killed_leaves_no_copy() {
         }
     }
 }
+
+/// Searches for the canary, cuts its line, pastes it again, and replaces the value.
+fn change_in_emacs(editor: &RealEditor, pty: &mut Pty) {
+    pty.type_keys(&format!("\x13{}\r", editor.secrets.old));
+    pty.type_keys("\x01\x0b\x19\x1b<\x1b%");
+    pty.wait_for("Query replace");
+    pty.type_keys(&format!("{}\r", editor.secrets.old));
+    pty.wait_for(" with: ");
+    pty.type_keys(&format!("{}\r!", editor.secrets.new));
+    pty.wait_for("Replaced 1 occurrence");
+}
+
+fn save_in_emacs(editor: &RealEditor, pty: &mut Pty) {
+    pty.type_keys("\x18\x13");
+    pty.wait_until("save", || editor.has_saved());
+    pty.wait_for("Wrote");
+}
+
+#[test]
+fn emacs_saves_and_leaves_no_copy() {
+    let Some(editor) = RealEditor::find("emacs") else { return };
+    let mut pty = editor.open();
+    change_in_emacs(&editor, &mut pty);
+    save_in_emacs(&editor, &mut pty);
+    let mut files = editor.session_files();
+    // What it compiles of its own for the next time, in the folder for temporary files.
+    files.retain(|name| !name.starts_with("emacs-async-comp-") && !name.starts_with("libgccjit-"));
+    assert_eq!(files, ["base", "meta", "owner.lock", "secrets.env", "tmp"]);
+    editor.assert_no_copies();
+    pty.type_keys("\x18\x03");
+    let (code, shown) = pty.end();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(editor.editing.text(), editor.expected());
+    editor.assert_clean();
+}
+
+#[test]
+fn emacs_killed_leaves_no_copy() {
+    for signal in [Signal::KILL, Signal::HUP, Signal::TERM] {
+        for saved in [false, true] {
+            let Some(editor) = RealEditor::find("emacs") else { return };
+            let mut pty = editor.open();
+            change_in_emacs(&editor, &mut pty);
+            if saved {
+                save_in_emacs(&editor, &mut pty);
+                pty.type_keys("\x1b># more");
+                pty.wait_for("more");
+            }
+            editor.end_by(pty, signal, saved);
+        }
+    }
+}
+
+#[test]
+fn without_the_precautions_emacs_does_leave_copies() {
+    let Some(emacs) = peer("emacs", which::which("emacs").ok()) else { return };
+    let editor = RealEditor::of(emacs.clone());
+    let unknown = editor.editing.editor(&format!("exec '{}' \"$@\"", emacs.display()));
+    let hoarder = RealEditor { program: unknown, ..editor };
+    let mut pty = hoarder.open();
+    change_in_emacs(&hoarder, &mut pty);
+    save_in_emacs(&hoarder, &mut pty);
+    pty.type_keys("\x18\x03");
+    assert_eq!(pty.end().0, 0);
+    let found = leaks(&[&hoarder.editing.sandbox.home()], &[&hoarder.secrets.old, &hoarder.secrets.new], hoarder.begun).join(" ");
+    for hoard in ["/backup/", "/history"] {
+        assert!(found.contains(hoard), "{hoard} is not among {found}");
+    }
+}

@@ -7,6 +7,7 @@ mod draft;
 mod editor_ends;
 mod example;
 mod guard;
+mod habits;
 mod kept;
 mod left_behind;
 mod mistakes;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::editing::{CANARY, Editing};
-use crate::support::peers::say;
+use crate::support::peers::{given, say};
 use crate::support::pty::{Pty, wait, wait_until};
 use crate::support::sandbox::{Ended, ended};
 
@@ -206,6 +206,27 @@ fn row_43_a_links_target_is_replaced_and_mode_and_group_stay() {
 }
 
 #[test]
+fn row_43_an_access_list_stays() {
+    let editing = Editing::of("A=old-value\n");
+    let path = editing.sandbox.path("secrets.env");
+    // user::rw- user:12345:r-- group::r-- mask::r-- other::---
+    let entries: [(u16, u16, u32); 5] = [(1, 6, u32::MAX), (2, 4, 12345), (4, 4, u32::MAX), (16, 4, u32::MAX), (32, 0, u32::MAX)];
+    let entry =
+        |(tag, permission, id): (u16, u16, u32)| [&tag.to_le_bytes()[..], &permission.to_le_bytes(), &id.to_le_bytes()].concat();
+    let list = [&2u32.to_le_bytes()[..], &entries.map(entry).concat()].concat();
+    let set = rustix::fs::setxattr(&path, c"system.posix_acl_access", &list, rustix::fs::XattrFlags::empty());
+    if !given(set.is_ok(), "the temporary folder knows no access lists") {
+        return;
+    }
+    let ended = editing.edit(APPENDS);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let mut kept = [0; 256];
+    let length = rustix::fs::getxattr(&path, c"system.posix_acl_access", &mut kept[..]).unwrap();
+    assert_eq!(kept[..length], list);
+    assert_eq!(editing.text(), format!("A=old-value\nB={CANARY}\n"));
+}
+
+#[test]
 fn row_46_a_scratch_folder_that_does_not_qualify_is_not_used() {
     let editing = Editing::of("A=old-value\n");
     let open = editing.memory().join("open");
@@ -217,7 +238,15 @@ fn row_46_a_scratch_folder_that_does_not_qualify_is_not_used() {
     fs::set_permissions(&own, Permissions::from_mode(0o700)).unwrap();
     symlink(&own, &link).unwrap();
     let disk = editing.sandbox.root().join("runtime");
-    for (chosen, said) in [(&open, "open to others"), (&link, "not a directory"), (&disk, "on a disk")] {
+    let strangers = editing.memory().join("strangers");
+    let mut unfit = vec![(&open, "open to others"), (&link, "not a directory"), (&disk, "on a disk")];
+    if rustix::process::geteuid().is_root() {
+        fs::create_dir(&strangers).unwrap();
+        fs::set_permissions(&strangers, Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(&strangers, Some(12345), None).unwrap();
+        unfit.push((&strangers, "owned by user 12345"));
+    }
+    for (chosen, said) in unfit {
         let mut command = editing.command(r#"echo "$1" > "$NOTES/path""#, &["secrets.env"]);
         let ended = ended(command.env("DOTSOPS_EDIT_DIR", chosen));
         assert_eq!(ended.code, 0, "{}", ended.stderr);
