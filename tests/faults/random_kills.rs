@@ -2,7 +2,8 @@
 //! choices, though not the moments, which are the machine's.
 //!
 //! Half of the moments are spread over the whole life of the process, half over what is left of it when it makes its first file. How
-//! long that is, is measured first and corrected with every kill, so that most of them meet a process that runs.
+//! long that is, is measured first and corrected with every kill, so that most of them meet a process that runs. Half of the processes are
+//! edits, and of a quarter of those the guard is killed too: then the next edit is what cleans up.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -12,6 +13,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dotsops::sys::fault::{FaultPoint, LOGGED_TO};
+use rustix::process::{Signal, kill_process};
 
 use crate::support::peers::say;
 use crate::support::random::{Random, number_from, seed};
@@ -37,6 +39,26 @@ struct Tally {
     leftovers: usize,
     sessions: usize,
     drafts: usize,
+    edits: usize,
+    guards: usize,
+}
+
+/// What is drawn for each kill.
+struct Lot {
+    which: usize,
+    /// Of the time that is known.
+    part: f64,
+    over_all: bool,
+    with_guard: bool,
+}
+
+impl Lot {
+    fn draw(random: &mut Random, edits: &[usize], victims: usize) -> Self {
+        let which = if random.once_in(2) { random.pick(edits) } else { random.below(victims) };
+        let part = random.below(1 << 20) as f64 / f64::from(1 << 20);
+        let with_guard = random.once_in(4) && edits.contains(&which);
+        Self { which, part, over_all: random.once_in(2), with_guard }
+    }
 }
 
 #[test]
@@ -45,21 +67,22 @@ fn random_kills() {
     let (seed, kills) = (seed(), number_from("DOTSOPS_KILLS").unwrap_or(200) as usize);
     let random = Mutex::new((Random(seed), 0));
     let victims: Vec<Mutex<Victim>> = WRITERS.iter().map(|writer| Mutex::new(Victim::measured(writer))).collect();
+    let edits: Vec<usize> = (0..WRITERS.len()).filter(|which| WRITERS[*which].arguments[0] == "edit").collect();
     let tally = Mutex::new(Tally::default());
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
-                    let (which, part, over_all) = {
+                    let lot = {
                         let mut random = random.lock().unwrap();
                         if random.1 == kills {
                             break;
                         }
                         random.1 += 1;
-                        (random.0.below(victims.len()), random.0.below(1 << 20) as f64 / f64::from(1 << 20), random.0.once_in(2))
+                        Lot::draw(&mut random.0, &edits, victims.len())
                     };
-                    kill_one(&victims[which], part, over_all, &tally, &format!("DOTSOPS_SEED={seed}"));
+                    kill_one(&victims[lot.which], &lot, &tally, &format!("DOTSOPS_SEED={seed}"));
                 }
             });
         }
@@ -71,7 +94,8 @@ fn random_kills() {
     assert_shared_folders_clean(start);
 }
 
-fn kill_one(victim: &Mutex<Victim>, part: f64, over_all: bool, tally: &Mutex<Tally>, seed: &str) {
+fn kill_one(victim: &Mutex<Victim>, lot: &Lot, tally: &Mutex<Tally>, seed: &str) {
+    let Lot { part, over_all, with_guard, .. } = *lot;
     let (writer, reference, after) = {
         let victim = victim.lock().unwrap();
         (victim.writer, victim.reference.clone(), part * if over_all { victim.life } else { victim.end })
@@ -90,6 +114,13 @@ fn kill_one(victim: &Mutex<Victim>, part: f64, over_all: bool, tally: &Mutex<Tal
     std::thread::sleep(moment.saturating_duration_since(Instant::now()).saturating_sub(Duration::from_millis(1)));
     while Instant::now() < moment {
         std::hint::spin_loop();
+    }
+    let mut guards = 0;
+    if with_guard && child.try_wait().unwrap().is_none() {
+        // It first, or it would be at work by then.
+        for guard in world.editing.guards(child.id()) {
+            guards += usize::from(kill_process(guard, Signal::KILL).is_ok());
+        }
     }
     child.kill().unwrap();
     let status = child.wait().unwrap();
@@ -119,9 +150,12 @@ fn kill_one(victim: &Mutex<Victim>, part: f64, over_all: bool, tally: &Mutex<Tal
         tally.leftovers += world.own_leftovers().len();
         tally.sessions += world.editing.sessions().len();
         tally.drafts += usize::from(world.editing.has_draft());
+        tally.edits += usize::from(is_hit && writer.arguments[0] == "edit");
+        tally.guards += guards;
     }
-    world.assert_clean(false, &when);
+    world.assert_clean(guards > 0, &when);
     world.assert_next_works(&when);
+    world.assert_clean(false, &format!("{when}, and after the next command"));
 }
 
 impl Victim {

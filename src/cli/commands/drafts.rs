@@ -8,7 +8,7 @@ use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::{Failure, chain, counted_time, from_here};
 use crate::keys::keyring::Keyring;
-use crate::ops::edit::kept::{self, KeptDraft, Names, Standing};
+use crate::ops::edit::kept::{self, Damaged, KeptDraft, Names, Standing};
 use crate::sys::file_lock::{FileLock, LockError};
 
 /// How long a draft may lie before an edit reminds of it.
@@ -115,7 +115,7 @@ pub fn remind(state: &Path, surroundings: &Surroundings) {
 
 fn all(state: &Path, keyring: &Keyring, surroundings: &Surroundings) -> Result<Vec<KeptDraft>, Failure> {
     let (kept, damaged) = kept::all(state, keyring)?;
-    for (path, problem) in &damaged {
+    for Damaged { path, problem } in &damaged {
         surroundings.output.warning(format_args!("{} is passed over: {}", path.display(), chain(problem)));
     }
     Ok(kept)

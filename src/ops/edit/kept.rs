@@ -32,6 +32,14 @@ pub struct KeptDraft {
     pub names: Option<Names>,
 }
 
+/// What lies among the drafts and cannot be told of.
+pub struct Damaged {
+    /// Where.
+    pub path: PathBuf,
+    /// Why.
+    pub problem: NotRead,
+}
+
 /// What has become of a draft's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -69,14 +77,14 @@ pub struct Names {
 ///
 /// # Errors
 /// The system's, if the folder is there and cannot be read.
-pub fn all(state: &Path, keyring: &Keyring) -> io::Result<(Vec<KeptDraft>, Vec<(PathBuf, NotRead)>)> {
+pub fn all(state: &Path, keyring: &Keyring) -> io::Result<(Vec<KeptDraft>, Vec<Damaged>)> {
     let (mut kept, mut damaged) = (Vec::new(), Vec::new());
     for path in paths(state)? {
         let place = DraftPlace::at(path.clone());
         match read(place, keyring) {
             Ok(Some(draft)) => kept.push(draft),
             Ok(None) => {}
-            Err(problem) => damaged.push((path, problem)),
+            Err(problem) => damaged.push(Damaged { path, problem }),
         }
     }
     kept.sort_by(|one, other| (one.time, &one.file).cmp(&(other.time, &other.file)));

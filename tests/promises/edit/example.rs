@@ -89,23 +89,23 @@ fn the_nearest_example_counts_beside_the_file_before_the_root_of_the_repository(
 
 #[test]
 fn an_example_that_is_none_does_no_harm_and_is_named() {
-    let makes: &[(&str, &dyn Fn(&Editing))] = &[
-        ("not a regular file", &|editing| {
+    let makes: [(&str, fn(&Editing)); 7] = [
+        ("not a regular file", |editing| {
             assert!(Command::new("mkfifo").arg(editing.sandbox.path(".env.example")).status().unwrap().success());
         }),
-        ("not a regular file", &|editing| fs::create_dir(editing.sandbox.path(".env.example")).unwrap()),
-        ("it is a link", &|editing| {
+        ("not a regular file", |editing| fs::create_dir(editing.sandbox.path(".env.example")).unwrap()),
+        ("it is a link", |editing| {
             let elsewhere = editing.sandbox.home().join("private.env");
             fs::write(&elsewhere, format!("# {CANARY}\nPRIVATE=1\n")).unwrap();
             symlink(elsewhere, editing.sandbox.path(".env.example")).unwrap();
         }),
-        ("it is a link", &|editing| symlink("nowhere", editing.sandbox.path(".env.example")).unwrap()),
-        ("larger than 1 MiB", &|editing| {
+        ("it is a link", |editing| symlink("nowhere", editing.sandbox.path(".env.example")).unwrap()),
+        ("larger than 1 MiB", |editing| {
             let huge = fs::File::create(editing.sandbox.path(".env.example")).unwrap();
             huge.set_len(1 << 40).unwrap();
         }),
-        ("not UTF-8", &|editing| drop(editing.sandbox.write(".env.example", b"A=\xff\xfe\n"))),
-        ("it is an encrypted file", &|editing| {
+        ("not UTF-8", |editing| drop(editing.sandbox.write(".env.example", b"A=\xff\xfe\n"))),
+        ("it is an encrypted file", |editing| {
             fs::rename(editing.sandbox.encrypted("other.env", "A=1\n"), editing.sandbox.path(".env.example")).unwrap();
         }),
     ];
