@@ -2,6 +2,8 @@
 //!
 //! Its one invariant: nothing is decrypted that could not be saved again, and a new file's key is wrapped before the user types.
 
+use std::collections::HashSet;
+
 use super::blocks;
 use super::check::{self, Checked, Mistakes};
 use super::dialog::{Dialog, Fact, Finding};
@@ -10,11 +12,11 @@ use super::error::EditError;
 use super::example::Example;
 use super::meanwhile::{Merged, merge};
 use super::session::{Edit, is_same_text};
-use crate::document::encrypt_new;
 use crate::document::selection::Selection;
+use crate::document::{encrypt_new, leaves_in_clear};
 use crate::format::Syntax;
 use crate::ops::change::{ChangeError, Original, current};
-use crate::ops::file::FileError;
+use crate::ops::file::{FileError, variable_name};
 use crate::ops::new_file;
 use crate::secret::{SecretBytes, SecretString};
 use crate::tree::{Mapping, Tree};
@@ -28,7 +30,9 @@ pub(super) struct Base {
     /// What the editor is given instead: that with its blocks over several lines, or for a new file the names of an example.
     pub start: Option<SecretBytes>,
     /// What the file's rule encrypts, if the file itself says something else.
-    rule: Option<Selection>,
+    pub rule: Option<Selection>,
+    /// The names that stand in clear in it and did not when the edit began. Whoever changed the rule meanwhile needed no key for that.
+    pub exposed: HashSet<String>,
 }
 
 impl Base {
@@ -82,7 +86,7 @@ impl Base {
             Some(file) => match own.check(&text) {
                 Ok(checked) => {
                     let now = Self::of_bytes(request, file.bytes, false).map_err(EditError::Theirs)?;
-                    let Merged { base, text, meanwhile } = merge(&own, &checked.tree, now)?;
+                    let Merged { base, text, meanwhile, .. } = merge(&own, &checked.tree, now)?;
                     dialog.tell(Fact::Merged(&meanwhile));
                     Ok((base, blocks::shown_bytes(text)))
                 }
@@ -105,7 +109,24 @@ impl Base {
     /// Checks a text that was edited on this one.
     pub fn check(&self, edited: &SecretBytes) -> Result<Checked, Mistakes> {
         let Original { document, format, .. } = &self.original;
-        check::check(edited, &self.text, &document.tree, document.metadata(), self.rule.as_ref(), *format)
+        let checked = check::check(edited, &self.text, &document.tree, document.metadata(), self.rule.as_ref(), *format)?;
+        Ok(self.with_exposed(checked))
+    }
+
+    /// The same, with a question about each name that came into the clear meanwhile and gets another value.
+    pub fn with_exposed(&self, mut checked: Checked) -> Checked {
+        if !self.exposed.is_empty() {
+            let changed = check::changes(&self.original.document.tree, &checked.tree).changed;
+            checked.newly_clear.extend(changed.into_iter().filter(|name| self.exposed.contains(name)));
+        }
+        checked
+    }
+
+    /// The names that stand in clear.
+    pub fn in_clear(&self) -> HashSet<String> {
+        let document = &self.original.document;
+        let names = leaves_in_clear(&document.tree, &document.metadata().selection).names;
+        names.iter().map(|name| variable_name(name).into_owned()).collect()
     }
 
     /// Whether there was a file, which is gone and to be made again. Then a text that says what it said is no less to be saved.
@@ -143,7 +164,7 @@ impl Base {
         let text = original.text()?;
         let start = blocks::shown(text.expose()).map(SecretString::into_bytes);
         let rule = if is_new { None } else { (request.other_rule)(original.document.metadata()) };
-        Ok(Self { original, text, start, rule })
+        Ok(Self { original, text, start, rule, exposed: HashSet::new() })
     }
 }
 

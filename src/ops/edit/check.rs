@@ -66,28 +66,56 @@ pub fn check(
     };
     let mut tree = sharing(&format.parse_secret(stored.text.shared().as_bytes())?.tree, base);
     adopt_values(&mut tree, base);
+    let Stored { notes, line_endings_changed, .. } = stored;
+    Ok(Checked { notes, line_endings_changed, ..Checked::of(tree, base, selection, rule) })
+}
 
-    let before = leaves_in_clear(base, selection);
-    let before_clear: HashSet<_> = before.names.iter().map(file::variable_name).collect();
-    let InClear { names: clear, comments } = leaves_in_clear(&tree, selection);
-    let is_new = |name: &Cow<'_, str>| !before_clear.contains(name);
-    let mut newly_clear: Vec<String> = clear.iter().map(file::variable_name).filter(is_new).map(Cow::into_owned).collect();
-    if let Some(rule) = rule {
-        let meant = leaves_in_clear(&tree, rule).names;
-        let affected =
-            clear.iter().filter(|name| !meant.contains(name) && is_changed(name, &tree, base)).map(file::variable_name);
-        newly_clear.extend(affected.filter(|name| before_clear.contains(name)).map(Cow::into_owned));
+/// Checks a text that was merged of two that are stored or could be: `merged`, written down. Its lines are taken as they are.
+///
+/// # Errors
+/// [`Mistakes::Conflicts`].
+pub(super) fn check_merged(
+    text: &SecretBytes,
+    merged: &Tree,
+    base: &Tree,
+    metadata: &Metadata,
+    rule: Option<&Selection>,
+    format: &dyn Format,
+) -> Result<Checked, Mistakes> {
+    let undecided = undecided(dialect::decode_secret(text)?.text.expose(), "");
+    if !undecided.is_empty() {
+        return Err(Mistakes::Conflicts(undecided));
     }
-    let was_there = |comment: &SecretBytes| before.comments.iter().any(|there| there.ct_eq(comment.expose()));
-    newly_clear.extend(comments.iter().filter(|comment| !was_there(comment)).filter_map(|c| secret_in_comment(c, selection)));
-    let mut notable = encrypt::notable_names(&tree);
-    if !notable.is_empty() {
-        let before: HashSet<String> = encrypt::notable_names(base).into_iter().map(|(name, _)| name).collect();
-        notable.retain(|(name, _)| !before.contains(name));
+    let mut tree = format.parse(text.expose())?.tree;
+    adopt_values(&mut tree, merged);
+    Ok(Checked::of(tree, base, &metadata.selection, rule))
+}
+
+impl Checked {
+    /// What there is to be said about `tree` in place of `base`.
+    fn of(tree: Tree, base: &Tree, selection: &Selection, rule: Option<&Selection>) -> Self {
+        let before = leaves_in_clear(base, selection);
+        let before_clear: HashSet<_> = before.names.iter().map(file::variable_name).collect();
+        let InClear { names: clear, comments } = leaves_in_clear(&tree, selection);
+        let is_new = |name: &Cow<'_, str>| !before_clear.contains(name);
+        let mut newly_clear: Vec<String> = clear.iter().map(file::variable_name).filter(is_new).map(Cow::into_owned).collect();
+        if let Some(rule) = rule {
+            let meant = leaves_in_clear(&tree, rule).names;
+            let affected =
+                clear.iter().filter(|name| !meant.contains(name) && is_changed(name, &tree, base)).map(file::variable_name);
+            newly_clear.extend(affected.filter(|name| before_clear.contains(name)).map(Cow::into_owned));
+        }
+        let was_there = |comment: &SecretBytes| before.comments.iter().any(|there| there.ct_eq(comment.expose()));
+        newly_clear.extend(comments.iter().filter(|comment| !was_there(comment)).filter_map(|c| secret_in_comment(c, selection)));
+        let mut notable = encrypt::notable_names(&tree);
+        if !notable.is_empty() {
+            let before: HashSet<String> = encrypt::notable_names(base).into_iter().map(|(name, _)| name).collect();
+            notable.retain(|(name, _)| !before.contains(name));
+        }
+        let is_content = |item: &Item| !matches!(item, Item::BlankLine);
+        let emptied = !tree.first().iter().any(is_content) && base.first().iter().any(is_content);
+        Self { tree, notes: Vec::new(), newly_clear, notable, emptied, line_endings_changed: false }
     }
-    let is_content = |item: &Item| !matches!(item, Item::BlankLine);
-    let emptied = !tree.first().iter().any(is_content) && base.first().iter().any(is_content);
-    Ok(Checked { tree, notes: stored.notes, newly_clear, notable, emptied, line_endings_changed: stored.line_endings_changed })
 }
 
 /// Whether `name` has values in `tree` that it has not in `base`.

@@ -4,7 +4,7 @@
 //! both changed a name, as one that cannot be saved by oversight.
 
 use super::base::Base;
-use super::check::{Changes, changes};
+use super::check::{Changes, Checked, Mistakes, changes, check_merged};
 use crate::ops::change::ChangeError;
 use crate::ops::merge::items::{self, Versions};
 use crate::ops::merge::readers::same_readers;
@@ -33,13 +33,18 @@ pub(super) struct Merged {
     pub base: Base,
     /// What it would say.
     pub text: SecretBytes,
+    /// The text, to be saved, unless something in it is not decided.
+    pub checked: Result<Checked, Mistakes>,
     /// What was merged.
     pub meanwhile: Meanwhile,
 }
 
 /// Merges `ours`, which was edited on `began`, with the file as it is now. Its readers and its data key are those of now.
-pub(super) fn merge(began: &Base, ours: &Tree, now: Base) -> Result<Merged, ChangeError> {
+pub(super) fn merge(began: &Base, ours: &Tree, mut now: Base) -> Result<Merged, ChangeError> {
     fault_point!(kill Overtaken);
+    let clear_before = began.in_clear();
+    now.exposed = now.in_clear();
+    now.exposed.retain(|name| !clear_before.contains(name) || began.exposed.contains(name));
     let (old, new) = (&began.original.document, &now.original.document);
     let merged = items::merge(Versions { base: &old.tree, ours, theirs: &new.tree });
     let meanwhile = Meanwhile {
@@ -50,7 +55,10 @@ pub(super) fn merge(began: &Base, ours: &Tree, now: Base) -> Result<Merged, Chan
         other_readers: !same_readers(old.metadata(), new.metadata()),
     };
     let format = now.original.format;
-    let text = format.emit(&with_marks(merged, format)?, None, None)?;
+    let tree = with_marks(merged, format)?;
+    let text = format.emit(&tree, None, None)?;
+    let checked =
+        check_merged(&text, &tree, &new.tree, new.metadata(), now.rule.as_ref(), format).map(|checked| now.with_exposed(checked));
     fault_point!(kill Merged);
-    Ok(Merged { base: now, text, meanwhile })
+    Ok(Merged { base: now, text, checked, meanwhile })
 }

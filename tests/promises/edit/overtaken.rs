@@ -3,9 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use dotsops::document::selection::SelectionOption;
+
+use crate::support::document;
 use crate::support::editing::{CANARY, Editing};
 use crate::support::pty::{Pty, without_terminal};
-use crate::support::sandbox::{Ended, STRANGER, ended};
+use crate::support::sandbox::{Ended, RECIPIENT, STRANGER, ended};
 use crate::support::sops::Sops;
 
 const START: &str = "# the shop\nHOST=db\nPORT=5432\n\nTOKEN=first\nNAME=shop\n";
@@ -411,7 +414,7 @@ fn a_rule_that_changed_meanwhile_lets_no_value_get_into_the_clear_unasked() {
         let editing = Editing::of("A=1\nB=1\n");
         let rule = "creation_rules:\n  - age: RECIPIENT\n    unencrypted_suffix: _TOKEN\n";
         let own = editing.sandbox.read(".sops.yaml");
-        editing.sandbox.write(".sops.yaml", rule.replace("RECIPIENT", crate::support::sandbox::RECIPIENT));
+        editing.sandbox.write(".sops.yaml", rule.replace("RECIPIENT", RECIPIENT));
         editing.sandbox.encrypted("theirs.env", "A=1\nB=2\n");
         editing.sandbox.write(".sops.yaml", own);
         editing
@@ -430,6 +433,29 @@ fn a_rule_that_changed_meanwhile_lets_no_value_get_into_the_clear_unasked() {
     let refused = editing.resume(":");
     assert_eq!(refused.code, 6, "{}", refused.stderr);
     assert_kept(&editing);
+}
+
+#[test]
+fn a_name_that_a_changed_rule_brought_into_the_clear_gets_no_new_value_unasked() {
+    let ours = r#"printf 'MY_TOKEN=canary+5f/3a"91e7\n' > "$1""#;
+    for answer in ["y", "e"] {
+        let editing = Editing::without_file();
+        let document =
+            |text: &str, rule| document::encrypted(text.as_bytes(), document::metadata(&[RECIPIENT], rule, false)).unwrap();
+        editing.sandbox.write("secrets.env", document("MY_TOKEN=changeme\n", None));
+        // The values are the same, so whoever knows them can do this; the MAC does not tell.
+        let rule = Some((SelectionOption::UnencryptedSuffix, "_TOKEN"));
+        editing.sandbox.write("theirs.env", document("MY_TOKEN=changeme\nB=2\n", rule));
+        let mut pty = overtaken(&editing, ours, "echo C=3 >> \"$1\"");
+        pty.wait_for("What now?");
+        pty.type_keys(&format!("{answer}\r"));
+        pty.wait_for("anybody could read them: MY_TOKEN");
+        pty.wait_for("What now?");
+        pty.type_keys("k\r");
+        let (code, shown) = pty.end();
+        assert_eq!(code, 6, "{shown}");
+        assert_kept(&editing);
+    }
 }
 
 #[test]
@@ -538,6 +564,24 @@ fn comments_that_anybody_could_have_added_to_their_file_are_told() {
     let refused = overtaken_without_terminal(&editing, OURS);
     assert_eq!(refused.code, 6, "{}", refused.stderr);
     assert!(refused.stderr.contains("1 comments stand in clear"), "{}", refused.stderr);
+}
+
+#[test]
+fn lines_that_only_sops_would_write_are_merged_as_they_are() {
+    let odd = "J=\"{\"a\": 1}\"\nD=1\nD=2\n a b = c\nOPEN=\"x\n1digit=y\n";
+    let editing = Editing::without_file();
+    let document = |text: &str| document::encrypted(text.as_bytes(), document::metadata(&[RECIPIENT], None, false)).unwrap();
+    editing.sandbox.write("secrets.env", document(odd));
+    // A quote that is not closed, right above the line that the user adds with a quote in it.
+    editing.sandbox.write("theirs.env", document(&format!("{odd}AOPEN=\"x\n")));
+    let mut pty = overtaken(&editing, "printf 'NEW=\\047a\"b\\047\\n' >> \"$1\"", ":");
+    pty.wait_for("What now?");
+    pty.type_keys("y\r");
+    let (code, shown) = pty.end();
+    assert_eq!(code, 0, "{shown}");
+    assert_saved(&editing, &format!("{odd}AOPEN=\"x\nNEW='a\"b'\n"));
+    let theirs = tokens(&theirs(&editing));
+    assert!(tokens(&editing.bytes()).starts_with(&theirs));
 }
 
 #[test]

@@ -78,12 +78,11 @@ impl Running<'_> {
             return Ok(Next::Save(checked));
         }
         let theirs = Base::of_bytes(self.request, file.bytes, false).map_err(EditError::Theirs)?;
-        let Merged { base, text, meanwhile } = merge(&self.base, &checked.tree, theirs)?;
+        let Merged { base, text, checked, meanwhile } = merge(&self.base, &checked.tree, theirs)?;
         base.introduce(self.dialog)?;
         self.draft_key = DraftKey::derive(base.original.document.data_key())?;
         self.base = base;
-        let merged = self.base.check(&text);
-        match merged {
+        match checked {
             Ok(checked) if meanwhile.conflicts.is_empty() && self.base.is_said_by(&checked) => {
                 self.drafts.drop_draft()?;
                 return Ok(Next::End(Outcome::SavedByOthers));
@@ -96,7 +95,7 @@ impl Running<'_> {
                     return Ok(Next::End(Outcome::Discarded));
                 }
             },
-            merged => match (self.dialog.merged(&meanwhile), merged) {
+            checked => match (self.dialog.merged(&meanwhile), checked) {
                 (Consent::Withheld, _) => return Err(ChangeError::Overtaken(how).into()),
                 (Consent::Given, Ok(checked)) if self.is_accepted(&checked)? => {
                     self.keep_merged(&text);
