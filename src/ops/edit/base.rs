@@ -70,6 +70,9 @@ impl Base {
     pub fn of_draft(request: &Edit, sealed: &[u8], dialog: &mut dyn Dialog) -> Result<(Self, SecretBytes), EditError> {
         let draft = Draft::read(sealed)?;
         let mut own = Self::of_bytes(request, SecretBytes::copy_of(&draft.draft.base), draft.draft.new_file)?;
+        if draft.draft.exposed {
+            own.exposed = own.in_clear();
+        }
         // It may be no UTF-8: that is a mistake to be corrected, so it must be shown again.
         let text = draft.open(own.original.document.data_key())?;
         match current(request.path, request.read_only)? {

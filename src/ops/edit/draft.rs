@@ -4,7 +4,7 @@
 //! draft carries the bytes it was made from. Layout, integers big-endian:
 //!
 //! ```text
-//! "dotsops-draft\n"  version u8 = 1  flags u8 (1: the file did not exist yet)
+//! "dotsops-draft\n"  version u8 = 1  flags u8 (1: the file did not exist yet; 2: see [`Draft::exposed`])
 //! time u64 (Unix seconds)  salt 16
 //! path u32 + bytes  SHA-256 of the base 32  base u32 + bytes      everything up to here is the AAD
 //! nonce 24  ciphertext with tag
@@ -32,6 +32,8 @@ pub struct Draft {
     pub base: Vec<u8>,
     /// Whether the file did not exist when the edit began.
     pub new_file: bool,
+    /// Whether a rule that changed during the edit brought names of the base into the clear. None of them gets another value unasked.
+    pub exposed: bool,
     /// When it was kept, in seconds since 1970.
     pub time: u64,
 }
@@ -46,7 +48,7 @@ impl Draft {
         getrandom::fill(&mut nonce)?;
         let mut sealed = Vec::with_capacity(self.base.len() + text.len() + 512);
         sealed.extend_from_slice(MAGIC);
-        sealed.push(self.new_file.into());
+        sealed.push(flags(self.new_file, self.exposed));
         sealed.extend_from_slice(&self.time.to_be_bytes());
         sealed.extend_from_slice(&key.salt);
         push_field(&mut sealed, self.path.as_os_str().as_bytes());
@@ -72,7 +74,7 @@ impl Draft {
         if reader.take(MAGIC.len())? != MAGIC {
             return Err(DraftError::Malformed);
         }
-        let new_file = reader.take(1)? == [1];
+        let (new_file, exposed) = read_flags(reader.array()?);
         let time = u64::from_be_bytes(reader.array()?);
         let salt: [u8; 16] = reader.array()?;
         let path = PathBuf::from(std::ffi::OsString::from_vec(reader.field()?.to_vec()));
@@ -82,7 +84,7 @@ impl Draft {
         if digest != *Sha256::digest(&base) || body.len() < 24 + TAG_LENGTH {
             return Err(DraftError::Malformed);
         }
-        Ok(SealedDraft { draft: Self { path, base, new_file, time }, aad, salt, body })
+        Ok(SealedDraft { draft: Self { path, base, new_file, exposed, time }, aad, salt, body })
     }
 }
 
@@ -169,6 +171,16 @@ impl DraftKey {
     }
 }
 
+/// The flags of a draft, or of what is laid out like one.
+pub(super) fn flags(new_file: bool, exposed: bool) -> u8 {
+    u8::from(new_file) | u8::from(exposed) << 1
+}
+
+/// Whether the file did not exist yet, and whether names came into the clear.
+pub(super) fn read_flags([flags]: [u8; 1]) -> (bool, bool) {
+    (flags & 1 != 0, flags & 2 != 0)
+}
+
 /// Adds a field as [`Reader::field`] reads it.
 pub(super) fn push_field(out: &mut impl Write, field: &[u8]) {
     // Memory takes everything.
@@ -224,7 +236,8 @@ mod tests {
     use super::*;
 
     fn sealed() -> (Vec<u8>, DataKey) {
-        let draft = Draft { path: "/w/secrets.env".into(), base: b"A=ENC[]\n".to_vec(), new_file: false, time: 1_800_000_000 };
+        let path = "/w/secrets.env".into();
+        let draft = Draft { path, base: b"A=ENC[]\n".to_vec(), new_file: false, exposed: true, time: 1_800_000_000 };
         let key = DataKey::from_slice(&[3; 32]).unwrap();
         (draft.seal(&SecretBytes::copy_of(b"A=canary\n"), &DraftKey::derive(&key).unwrap()).unwrap(), key)
     }
@@ -235,6 +248,7 @@ mod tests {
         let read = Draft::read(&bytes).unwrap();
         assert_eq!(read.draft.path, Path::new("/w/secrets.env"));
         assert_eq!(read.draft.base, b"A=ENC[]\n");
+        assert!(read.draft.exposed && !read.draft.new_file);
         assert_eq!(read.open(&key).unwrap().expose(), b"A=canary\n");
         assert!(!bytes.windows(6).any(|window| window == b"canary"));
     }

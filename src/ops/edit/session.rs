@@ -183,9 +183,8 @@ impl Running<'_> {
         let name = self.request.path.file_name().unwrap_or(OsStr::new("secrets.env")).to_string_lossy();
         let text_name = session_file_name(&name, "env");
         let original = &self.base.original;
-        let base = original.bytes.expose();
-        let path = self.request.absolute_path();
-        let meta = Meta::new(&path, &text_name, (base, original.is_new), self.shown.expose(), self.request.time());
+        let base = (original.bytes.expose(), original.is_new, !self.base.exposed.is_empty());
+        let meta = Meta::new(&self.request.absolute_path(), &text_name, base, self.shown.expose(), self.request.time());
         let meta = meta.map_err(DraftError::from)?.to_bytes();
         let mut session = Session::create(self.request.scratch, &text_name)?;
         self.guard =
@@ -302,6 +301,7 @@ impl Running<'_> {
             path: self.request.absolute_path(),
             base: self.base.original.bytes.expose().to_vec(),
             new_file: self.base.original.is_new,
+            exposed: !self.base.exposed.is_empty(),
             time: self.request.time(),
         };
         let sealed = draft.seal(text, &self.draft_key)?;

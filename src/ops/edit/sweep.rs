@@ -128,7 +128,8 @@ impl Orphan {
 
     fn seal(&self, base: SecretBytes, key: &DraftKey, drafts: &DraftPlace, now: u64) -> Result<bool, EditError> {
         let base = base.expose().to_vec();
-        let draft = Draft { path: self.meta.path.clone(), base, new_file: self.meta.new_file, time: now };
+        let draft =
+            Draft { path: self.meta.path.clone(), base, new_file: self.meta.new_file, exposed: self.meta.exposed, time: now };
         Ok(matches!(drafts.keep(draft.seal(&self.text, key)?), Ok(()) | Err(ReplaceError::NotDurable(_))))
     }
 

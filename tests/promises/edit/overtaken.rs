@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use dotsops::document::selection::SelectionOption;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::document;
 use crate::support::editing::{CANARY, Editing};
 use crate::support::pty::{Pty, without_terminal};
@@ -438,7 +440,7 @@ fn a_rule_that_changed_meanwhile_lets_no_value_get_into_the_clear_unasked() {
 #[test]
 fn a_name_that_a_changed_rule_brought_into_the_clear_gets_no_new_value_unasked() {
     let ours = r#"printf 'MY_TOKEN=canary+5f/3a"91e7\n' > "$1""#;
-    for answer in ["y", "e"] {
+    for (answer, is_killed) in [("y", false), ("e", false), ("e", true)] {
         let editing = Editing::without_file();
         let document =
             |text: &str, rule| document::encrypted(text.as_bytes(), document::metadata(&[RECIPIENT], rule, false)).unwrap();
@@ -446,14 +448,25 @@ fn a_name_that_a_changed_rule_brought_into_the_clear_gets_no_new_value_unasked()
         // The values are the same, so whoever knows them can do this; the MAC does not tell.
         let rule = Some((SelectionOption::UnencryptedSuffix, "_TOKEN"));
         editing.sandbox.write("theirs.env", document("MY_TOKEN=changeme\nB=2\n", rule));
-        let mut pty = overtaken(&editing, ours, "echo C=3 >> \"$1\"");
+        let then = if is_killed { "; : > \"$NOTES/open\"; exec sleep 600" } else { "" };
+        let mut pty = overtaken(&editing, ours, &format!("echo C=3 >> \"$1\"{then}"));
         pty.wait_for("What now?");
         pty.type_keys(&format!("{answer}\r"));
-        pty.wait_for("anybody could read them: MY_TOKEN");
-        pty.wait_for("What now?");
-        pty.type_keys("k\r");
+        if is_killed {
+            pty.wait_until("editor", || editing.note("open").exists());
+            kill_process(Pid::from_raw(pty.pid() as i32).unwrap(), Signal::KILL).unwrap();
+        } else {
+            pty.wait_for("anybody could read them: MY_TOKEN");
+            pty.wait_for("What now?");
+            pty.type_keys("k\r");
+        }
         let (code, shown) = pty.end();
-        assert_eq!(code, 6, "{shown}");
+        assert_eq!(code, if is_killed { 137 } else { 6 }, "{shown}");
+        editing.wait_for_guard();
+        assert_kept(&editing);
+        let resumed = editing.resume(":");
+        assert_eq!(resumed.code, 6, "{}", resumed.stderr);
+        assert!(resumed.stderr.contains("anybody could read them: MY_TOKEN"), "{}", resumed.stderr);
         assert_kept(&editing);
     }
 }
@@ -516,7 +529,6 @@ fn marks_that_a_merge_by_git_left_in_the_file_are_decided_before_anything_is_sav
 
 #[test]
 fn a_kill_or_a_failing_editor_over_the_merged_text_leaves_a_draft_and_no_plaintext() {
-    use rustix::process::{Pid, Signal, kill_process};
     for (then, code) in [("exit 3", 7), (": > \"$NOTES/open\"; exec sleep 600", 137)] {
         let editing = with_conflict();
         let mut pty = overtaken(&editing, OUR_TOKEN, then);
