@@ -4,9 +4,10 @@
 //! or clear ones. Hence the question is asked of names, and `exec` decides by how the value is protected.
 
 use std::ffi::OsStr;
+use std::sync::LazyLock;
 
-/// What a program does with a variable of this name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a program does with a variable of this name; the worst comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
     /// Nothing that others than the program itself decide.
     Ordinary,
@@ -103,20 +104,22 @@ const REDIRECTS: &[&str] = &[
     "npm_config_registry",
 ];
 
+/// The patterns of both lists by the byte that they begin with: nearly all of thousands of names are asked about in vain.
+static BY_FIRST_BYTE: LazyLock<[Vec<(&str, Effect)>; 256]> = LazyLock::new(|| {
+    let mut patterns = [const { Vec::new() }; 256];
+    let listed = [(LOADS_CODE, Effect::LoadsCode), (REDIRECTS, Effect::Redirects)];
+    for (pattern, effect) in listed.iter().flat_map(|(list, effect)| list.iter().map(move |pattern| (*pattern, *effect))) {
+        patterns[usize::from(pattern.as_bytes()[0])].push((pattern, effect));
+    }
+    patterns
+});
+
 /// What a variable named `name` makes a process do.
 pub fn effect(name: &str) -> Effect {
-    // Nearly every pattern differs from the name in its first or last letter: with thousands of names, nothing else is looked at.
-    let (first, last) = (name.bytes().next(), name.bytes().next_back());
-    let may_be = |letter: Option<u8>, of_pattern: Option<u8>| of_pattern == Some(b'*') || of_pattern == letter;
-    let may_match = |pattern: &&&str| may_be(first, pattern.bytes().next()) && may_be(last, pattern.bytes().next_back());
-    let listed = |patterns: &[&str]| patterns.iter().filter(may_match).any(|pattern| glob_matches(pattern, name));
-    if listed(LOADS_CODE) {
-        Effect::LoadsCode
-    } else if listed(REDIRECTS) {
-        Effect::Redirects
-    } else {
-        Effect::Ordinary
-    }
+    let Some(first) = name.bytes().next() else { return Effect::Ordinary };
+    let candidates = [first, b'*'].into_iter().flat_map(|byte| &BY_FIRST_BYTE[usize::from(byte)]);
+    let effects = candidates.filter(|(pattern, _)| glob_matches(pattern, name)).map(|(_, effect)| *effect);
+    effects.max().unwrap_or(Effect::Ordinary)
 }
 
 /// The variables that hold a key of ours, as against those that only point to one.
@@ -162,6 +165,16 @@ mod tests {
         ];
         for (name, expected) in cases {
             assert_eq!(effect(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_listed_pattern_is_found_whatever_its_star_stands_for() {
+        for (patterns, least) in [(LOADS_CODE, Effect::LoadsCode), (REDIRECTS, Effect::Redirects)] {
+            for (pattern, text) in patterns.iter().flat_map(|pattern| ["", "X", "a_b"].map(|text| (pattern, text))) {
+                let found = effect(&pattern.replace('*', text));
+                assert!(found == least || found == Effect::LoadsCode, "{pattern} with {text:?}");
+            }
         }
     }
 
