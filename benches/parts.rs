@@ -39,8 +39,8 @@ fn main() {
 
     let tree = Dotenv.parse(text.as_bytes()).unwrap().tree;
     let encrypted = encrypt_new(&tree, wrapped, &data_key, UtcDateTime::now()).unwrap();
-    let file = Dotenv.emit(&encrypted.tree, encrypted.metadata.as_ref(), None).unwrap();
-    let document = || EncryptedDocument::new(Dotenv.parse(file.expose()).unwrap()).unwrap();
+    let file = Dotenv.emit(&encrypted.tree, encrypted.metadata.as_ref(), None).unwrap().shared();
+    let document = || EncryptedDocument::new(Dotenv.parse_secret(&file).unwrap()).unwrap();
 
     let mut nonces = Nonces::new();
     let tokens: Vec<Token> = values
@@ -84,7 +84,7 @@ fn main() {
         values.iter().for_each(|value| mac.update(value.as_bytes()));
         black_box(mac.finish());
     });
-    row("read the lines of the encrypted file", file.len(), &mut || drop(black_box(Dotenv.parse(file.expose()).ok())));
+    row("read the lines of the encrypted file", file.len(), &mut || drop(black_box(Dotenv.parse_secret(&file).ok())));
     row("write the lines of the encrypted file", file.len(), &mut || {
         let written = Dotenv.emit(&encrypted.tree, encrypted.metadata.as_ref(), None).unwrap();
         assert_eq!(written.len(), file.len());

@@ -128,7 +128,7 @@ impl SecretBytes {
     /// The same bytes as text.
     ///
     /// # Errors
-    /// [`NotUtf8`] with the offset of the first bad byte; the bytes are wiped.
+    /// [`NotUtf8`] with the offset of the first bad byte; the bytes are let go.
     pub fn into_string(self) -> Result<SecretString, NotUtf8> {
         match std::str::from_utf8(self.expose()) {
             Ok(_) => Ok(SecretString(self)),
@@ -431,6 +431,42 @@ mod tests {
         assert_eq!(secret.expose(), b"one two three");
         secret.truncate(3);
         assert_eq!(secret.expose(), b"one");
+    }
+
+    #[test]
+    fn pieces_share_a_buffer_only_if_it_was_made_for_that() {
+        for (whole, is_shared) in
+            [(SecretBytes::copy_of(b"A=secret\n"), false), (SecretBytes::copy_of(b"A=secret\n").shared(), true)]
+        {
+            let piece = whole.piece(2..8);
+            let (outer, inner) = (piece.piece(0..6), piece.piece(1..3));
+            assert_eq!((piece.expose(), outer.expose(), inner.expose()), (&b"secret"[..], &b"secret"[..], &b"ec"[..]));
+            assert_eq!(std::ptr::eq(inner.expose(), &whole.expose()[3..5]), is_shared);
+            drop((whole, piece));
+            assert_eq!(inner.expose(), b"ec");
+        }
+    }
+
+    #[test]
+    fn a_piece_that_is_changed_leaves_the_others_as_they_are() {
+        let whole = SecretBytes::copy_of(b"secret").shared();
+        let [mut longer, mut shorter, mut other] = [(); 3].map(|()| whole.piece(0..6));
+        longer.push(b"s");
+        shorter.truncate(3);
+        other.expose_mut()[0] = b'x';
+        assert_eq!((longer.expose(), shorter.expose(), other.expose()), (&b"secrets"[..], &b"sec"[..], &b"xecret"[..]));
+        assert_eq!(whole.expose(), b"secret");
+    }
+
+    #[test]
+    #[should_panic(expected = "out of range")]
+    fn a_piece_never_reaches_beyond_the_piece_it_is_of() {
+        SecretBytes::copy_of(b"A=secret").shared().piece(0..2).piece(0..3);
+    }
+
+    #[test]
+    fn a_piece_takes_no_more_room_than_a_buffer() {
+        assert_eq!(size_of::<SecretBytes>(), size_of::<Vec<u8>>());
     }
 
     #[test]

@@ -181,4 +181,24 @@ mod tests {
         assert_eq!(told, [(2..=3, Some("B")), (4..=4, None)]);
         assert_eq!(reading.bindings.iter().map(|binding| binding.key.as_str()).collect::<Vec<_>>(), ["A", "C"]);
     }
+
+    #[test]
+    fn a_shared_text_is_decoded_like_any_other_and_copied_only_to_be_changed() {
+        for (bytes, is_copied) in [
+            (&b"A=1\nB=2\n"[..], false),
+            (b"", false),
+            (b"A=1\r\nB=2\n", true),
+            (b"A=1\rB", true),
+            ("\u{feff}A=1".as_bytes(), true),
+        ] {
+            let shared = SecretBytes::copy_of(bytes).shared();
+            let (one, other) = (decode(bytes).unwrap(), decode_secret(&shared).unwrap());
+            assert_eq!(one.text.expose(), other.text.expose());
+            assert_eq!(one.line_endings_changed, other.line_endings_changed);
+            assert_eq!(one.byte_order_mark_dropped, other.byte_order_mark_dropped);
+            assert_eq!(!std::ptr::eq(shared.expose(), other.text.expose().as_bytes()), is_copied, "{bytes:?}");
+        }
+        let error = |bytes: &[u8]| decode_secret(&SecretBytes::copy_of(bytes)).err().unwrap();
+        assert_eq!(error(b"A=1\nB\xff"), decode(b"A=1\nB\xff").err().unwrap());
+    }
 }

@@ -108,6 +108,16 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_moved_or_came_again_is_counted_with_those_around_it() {
+        let before = "A=1\nB=2\nC=3\nB=4\nD=5\n";
+        assert!(told("A=1\nC=3\nB=2\nB=4\nD=5\n", before).is_empty());
+        assert!(told("B=2\nB=4\nD=5\nA=1\n", before).is_empty());
+        assert_eq!(told("A=1\nB=2\nC=3\nD=9\nB=4\nD=5\n", before), ["line 6: `D` is defined in line 4 already"]);
+        assert_eq!(told("A=1\nB=2\nC=3\nB=4\nD=5\nA=9\n", before), ["line 6: `A` is defined in line 1 already"]);
+        assert_eq!(told("B=0\nA=1\nB=2\nC=3\nB=4\nD=5\n", before), ["line 5: `B` is defined in line 1 already"]);
+    }
+
+    #[test]
     fn lines_without_a_value_are_no_names() {
         assert!(told("MIIEowIBAAKCAQEA\nexport MIIEowIBAAKCAQEA\nMIIEowIBAAKCAQEA\n", "").is_empty());
     }

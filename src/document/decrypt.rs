@@ -10,7 +10,7 @@ use super::walk::{Leaf, LeafRef, Leaves, Place, leaves, walk};
 use super::{EncryptedDocument, many};
 use crate::crypto::cipher::Cipher;
 use crate::crypto::mac::Mac;
-use crate::crypto::scalar::{self, Decoded};
+use crate::crypto::scalar::{self, Decoded, ScalarError};
 use crate::crypto::token::{Token, ValueType};
 use crate::secret::{DataKey, SecretBytes, with_clean_stack};
 use crate::tree::{Comment, Key, Scalar, Tree};
@@ -35,20 +35,13 @@ fn decrypt_all(document: &EncryptedDocument, data_key: &DataKey) -> Result<Decry
     drop((places, tokens));
     let mut opening = Opening {
         opened: opened.into_iter().flatten(),
-        mac: Mac::new(metadata.mac_only_encrypted),
-        mac_only_encrypted: metadata.mac_only_encrypted,
+        hashing: Hashing::new(metadata),
         clear_comments: 0,
         lines_in_comments: 0,
     };
     let tree = walk(&document.tree, &metadata.selection, &mut opening)?;
-    check_mac(opening.mac, metadata, &cipher)?;
+    opening.hashing.check(metadata, &cipher)?;
     Ok(Decrypted { tree, clear_comments: opening.clear_comments, lines_in_comments: opening.lines_in_comments })
-}
-
-/// Compares `mac` with the one in `metadata`.
-pub(super) fn check_mac(mac: Mac, metadata: &Metadata, cipher: &Cipher) -> Result<(), DecryptError> {
-    let stored = stored_mac(metadata, cipher)?;
-    if stored.ct_eq(mac.finish().expose()) { Ok(()) } else { Err(DecryptError::MacMismatch) }
 }
 
 /// Whether `data_key` opens the token of the MAC, whatever the MAC is.
@@ -61,6 +54,32 @@ fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<SecretBytes, Decry
     let token = Token::parse(stored).ok().filter(|token| token.kind == ValueType::Str).ok_or(DecryptError::MacToken)?;
     let aad = metadata.mac_aad()?;
     cipher.decrypt(&token, aad.as_bytes()).map_err(|_| DecryptError::MacToken)
+}
+
+/// The MAC of a file that is read: over what it says, as against what its writer hashed.
+pub(super) struct Hashing {
+    mac: Mac,
+    only_encrypted: bool,
+}
+
+impl Hashing {
+    pub(super) fn new(metadata: &Metadata) -> Self {
+        Self { mac: Mac::new(metadata.mac_only_encrypted), only_encrypted: metadata.mac_only_encrypted }
+    }
+
+    /// Feeds what the next value says.
+    pub(super) fn feed(&mut self, scalar: &Scalar, encrypted: bool) -> Result<(), ScalarError> {
+        if encrypted || !self.only_encrypted {
+            self.mac.update(scalar::encode(scalar)?.1.expose());
+        }
+        Ok(())
+    }
+
+    /// Compares the MAC over all values so far with the one in `metadata`.
+    pub(super) fn check(self, metadata: &Metadata, cipher: &Cipher) -> Result<(), DecryptError> {
+        let stored = stored_mac(metadata, cipher)?;
+        if stored.ct_eq(self.mac.finish().expose()) { Ok(()) } else { Err(DecryptError::MacMismatch) }
+    }
 }
 
 /// What a token holds; `None` where none can stand, or none was asked for.
@@ -130,8 +149,7 @@ fn parse(text: &[u8]) -> Result<Token, Fault> {
 struct Opening<T> {
     /// For each leaf, in order.
     opened: T,
-    mac: Mac,
-    mac_only_encrypted: bool,
+    hashing: Hashing,
     clear_comments: usize,
     lines_in_comments: usize,
 }
@@ -148,10 +166,7 @@ impl<T: Iterator<Item = Opened>> Leaves for Opening<T> {
             None if place.encrypted && !is_empty(scalar) => return Err(DecryptError::NotEncrypted { key: place.name() }),
             None => scalar.copy(),
         };
-        if place.encrypted || !self.mac_only_encrypted {
-            let (_, bytes) = scalar::encode(&opened).map_err(|_| DecryptError::malformed(place))?;
-            self.mac.update(bytes.expose());
-        }
+        self.hashing.feed(&opened, place.encrypted).map_err(|_| DecryptError::malformed(place))?;
         Ok(Leaf::Scalar(opened))
     }
 

@@ -72,7 +72,7 @@ fn encrypt(
     let (mac, sealed) = many::in_ranges(wanted.len(), mac, |range| seal(&cipher, places, wanted, &kept, range));
     let sealed = sealed.into_iter().collect::<Result<Vec<_>, _>>()?;
 
-    let mut sealing = Sealing { metadata, tokens: sealed.into_iter().flatten() };
+    let mut sealing = Sealing { metadata, kept: kept.into_iter(), sealed: sealed.into_iter().flatten() };
     let encrypted = walk(tree, &metadata.selection, &mut sealing)?;
     let aad = metadata.mac_aad()?;
     let token = cipher.encrypt(mac.finish().expose(), ValueType::Str, aad.as_bytes(), &Nonces::new().draw()?);
@@ -81,7 +81,7 @@ fn encrypt(
 }
 
 /// The MAC over `leaves`. What has no encoding is left out; nothing is written that has none.
-pub(super) fn mac_over(leaves: &[LeafRef<'_>], places: &Places, only_encrypted: bool) -> Mac {
+fn mac_over(leaves: &[LeafRef<'_>], places: &Places, only_encrypted: bool) -> Mac {
     let mut mac = Mac::new(only_encrypted);
     for (at, leaf) in leaves.iter().enumerate() {
         if let LeafRef::Scalar(scalar) = leaf
@@ -94,8 +94,8 @@ pub(super) fn mac_over(leaves: &[LeafRef<'_>], places: &Places, only_encrypted: 
     mac
 }
 
-/// The tokens of the leaves in `range`: new ones, all in one buffer, where none is kept. What has none stands in clear, or has no
-/// encoding, which is found when it is put in its place.
+/// New tokens of the leaves in `range`, all in one buffer. What has none is kept, stands in clear, or has no encoding, which is found
+/// when it is put in its place.
 fn seal(
     cipher: &Cipher,
     places: &Places,
@@ -122,11 +122,7 @@ fn seal(
         });
     }
     let text = text.shared();
-    let token = |(at, made): (usize, Option<Range<usize>>)| match (made, kept.get(at).copied().flatten()) {
-        (Some(range), _) => Some(text.piece(range)),
-        (None, kept) => kept.map(|token| token.piece(0..token.len())),
-    };
-    Ok(range.zip(made).map(token).collect())
+    Ok(made.into_iter().map(|made| made.map(|range| text.piece(range))).collect())
 }
 
 fn encode(leaf: LeafRef<'_>) -> Option<(ValueType, Encoded<'_>)> {
@@ -139,15 +135,24 @@ fn encode(leaf: LeafRef<'_>) -> Option<(ValueType, Encoded<'_>)> {
 /// Puts tokens in the place of leaves.
 struct Sealing<'a, T> {
     metadata: &'a Metadata,
-    /// For each leaf, in order.
-    tokens: T,
+    /// For each leaf, in order, the old token that it keeps.
+    kept: std::vec::IntoIter<Option<&'a SecretBytes>>,
+    /// For each leaf, in order, its new token.
+    sealed: T,
+}
+
+impl<T: Iterator<Item = Option<SecretBytes>>> Sealing<'_, T> {
+    fn next_token(&mut self) -> Option<SecretBytes> {
+        let (kept, sealed) = (self.kept.next().flatten(), self.sealed.next().flatten());
+        kept.map(|token| token.piece(0..token.len())).or(sealed)
+    }
 }
 
 impl<T: Iterator<Item = Option<SecretBytes>>> Leaves for Sealing<'_, T> {
     type Error = EncryptError;
 
     fn scalar(&mut self, place: &Place, scalar: &Scalar) -> Result<Leaf, EncryptError> {
-        let token = self.tokens.next().flatten();
+        let token = self.next_token();
         let (_, bytes) = scalar::encode(scalar).map_err(|_| EncryptError::Value { key: place.key.cloned() })?;
         // An empty value stays empty and in clear, in every syntax.
         if !place.encrypted || bytes.expose().is_empty() {
@@ -158,7 +163,7 @@ impl<T: Iterator<Item = Option<SecretBytes>>> Leaves for Sealing<'_, T> {
     }
 
     fn comment(&mut self, place: &Place, comment: &Comment) -> Result<Leaf, EncryptError> {
-        let token = self.tokens.next().flatten();
+        let token = self.next_token();
         if !place.encrypted || comment.text.is_empty() {
             return Ok(Leaf::Comment(comment.copy()));
         }

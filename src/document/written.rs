@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use super::decrypt::{self, DecryptError, Opened, check_mac};
-use super::encrypt::mac_over;
+use super::decrypt::{self, DecryptError, Hashing, Opened};
 use super::known::{Known, Places, is_same, text};
 use super::walk::{LeafRef, leaves};
 use super::{DecryptedDocument, EncryptedDocument, many};
@@ -49,12 +48,21 @@ fn says(written: &EncryptedDocument, meant: &Tree, data_key: &DataKey, known: Op
         meant: leaves(meant),
         known,
     };
-    let Comparing { places, meant, .. } = &comparing;
-    // Where all leaves say what was meant, the MAC over the one is that over the other.
-    let mac = || mac_over(meant, places, metadata.mac_only_encrypted);
-    let (mac, same) = many::in_ranges(meant.len(), mac, |range| comparing.is_same(range));
-    check_mac(mac, metadata, &cipher)?;
-    Ok(same.into_iter().all(|same| same))
+    // Where all leaves say what was meant, what a reader hashes is that.
+    let hash = || {
+        let mut hashing = Hashing::new(metadata);
+        for (at, leaf) in comparing.meant.iter().enumerate() {
+            if let LeafRef::Scalar(scalar) = leaf {
+                hashing.feed(scalar, comparing.places.encrypted(at)).ok()?;
+            }
+        }
+        Some(hashing)
+    };
+    let (hashing, same) = many::in_ranges(comparing.meant.len(), hash, |range| comparing.is_same(range));
+    match hashing.filter(|_| same.into_iter().all(|same| same)) {
+        Some(hashing) => hashing.check(metadata, &cipher).map(|()| true),
+        None => Ok(false),
+    }
 }
 
 /// The leaves of the written file with the plaintext that was meant beside them: as many, since the names are the same.
@@ -234,5 +242,32 @@ mod tests {
         let mut shorter = good.clone();
         shorter.remove(1);
         assert_eq!(passes(&shorter, &good, &tree(b"# one\nB=2\n\nB=2\nC_unencrypted=3\nD=\n")), [false; 2]);
+    }
+
+    #[test]
+    fn a_file_that_several_threads_work_on_is_checked_leaf_by_leaf_all_the_same() {
+        let text: String = (0..10_000).map(|n| format!("# {n}\nNAME_{n}=value {n}\n")).collect();
+        let meant = tree(text.as_bytes());
+        let metadata = Metadata::new(Vec::new(), Selection::default(), false);
+        let contents = encrypt_new(&meant, metadata, &key(), UtcDateTime::UNIX_EPOCH).unwrap();
+        let bytes = Dotenv.emit(&contents.tree, contents.metadata.as_ref(), None).unwrap();
+        let somebody = ["sops_age__list_0__map_recipient=age1", "sops_age__list_0__map_enc=wrapped"];
+        let good: Vec<String> = std::str::from_utf8(bytes.expose()).unwrap().lines().chain(somebody).map(str::to_owned).collect();
+        assert_eq!(passes(&good, &good, &meant), [true; 2]);
+        for line in [0, 1, 9_999, 19_998, 19_999] {
+            let mut bad = good.clone();
+            bad[line] = bad[line].replace("data:", "data:AAAA");
+            assert_eq!(passes(&bad, &good, &meant), [false; 2], "line {line}");
+        }
+
+        // Of several values that are not authentic, the first is told, whichever was found first.
+        let mut bad = good.clone();
+        for line in [9_001, 17_001, 19_999] {
+            bad[line] = bad[line].replace("data:", "data:AAAA");
+        }
+        let error = document(&bad).open_with(key()).err().unwrap();
+        assert!(matches!(error, DecryptError::NotAuthentic { key } if key.as_bytes() == b"NAME_4500"));
+        let opened = document(&good).open_with(key()).ok().unwrap();
+        assert!(opened.tree.first().iter().zip(meant.first()).all(|(opened, meant)| opened.is_same(meant)));
     }
 }

@@ -207,4 +207,26 @@ mod tests {
         let file = File::open(&path).unwrap();
         assert!(matches!(read_whole(&file, &metadata, 999), Err(ReadError::TooLarge { .. })));
     }
+
+    #[test]
+    fn a_file_holds_its_own_bytes_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        // More than is compared at once.
+        let bytes: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
+        fs::write(&path, &bytes).unwrap();
+        let holds = |expected: &[u8]| {
+            let file = File::open(&path).unwrap();
+            super::holds(&file, &file.metadata().unwrap(), expected).unwrap()
+        };
+        assert!(holds(&bytes));
+        assert!(!holds(&bytes[..199_999]) && !holds(&[&bytes[..], b"x"].concat()) && !holds(b""));
+        for at in [0, 65_535, 65_536, 199_999] {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            assert!(!holds(&other), "{at}");
+        }
+        fs::write(&path, b"").unwrap();
+        assert!(holds(b"") && !holds(b"x"));
+    }
 }
