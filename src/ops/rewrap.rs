@@ -97,7 +97,7 @@ impl Unlocked {
     /// Whether the user can open what is to be written; everything else in it must be as it was.
     fn read_back(&self, bytes: &SecretBytes, keyring: &Keyring) -> Result<bool, RewrapError> {
         let EncryptedFile { document, format, .. } = &self.file;
-        let written = EncryptedDocument::new(format.parse_secret(&bytes)?)?;
+        let written = EncryptedDocument::new(format.parse_secret(bytes)?)?;
         let tokens = |tree: &Tree| format.emit(tree, None, None);
         let (is, was) = (&written.metadata, &document.metadata);
         let is_same = tokens(&written.tree)?.ct_eq(tokens(&document.tree)?.expose())
