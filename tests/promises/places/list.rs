@@ -19,7 +19,7 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "the file that is named, else `DOTSOPS_FILE`, else the nearest `secrets.env` or `.env`",
         most: Access::Write,
-        why: "what the command is about; only a command that changes it, or makes it, writes there",
+        why: "what the command is about; only a command that changes it, or makes it, writes there; `drafts` compares each draft with its file",
         holds: |run, path| {
             run.files.iter().any(|file| file == path) || has_name(path, &["secrets.env", ".env"]) && run.is_here(path)
         },
