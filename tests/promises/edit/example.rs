@@ -87,29 +87,39 @@ fn the_nearest_example_counts_beside_the_file_before_the_root_of_the_repository(
     assert_eq!(editing.noted("seen"), "");
 }
 
+/// What lies in the place of an example, and what is said about it.
+struct Case {
+    said: &'static str,
+    make: fn(&Editing),
+}
+
+fn case(said: &'static str, make: fn(&Editing)) -> Case {
+    Case { said, make }
+}
+
 #[test]
 fn an_example_that_is_none_does_no_harm_and_is_named() {
-    let makes: [(&str, fn(&Editing)); 7] = [
-        ("not a regular file", |editing| {
+    let cases = [
+        case("not a regular file", |editing| {
             assert!(Command::new("mkfifo").arg(editing.sandbox.path(".env.example")).status().unwrap().success());
         }),
-        ("not a regular file", |editing| fs::create_dir(editing.sandbox.path(".env.example")).unwrap()),
-        ("it is a link", |editing| {
+        case("not a regular file", |editing| fs::create_dir(editing.sandbox.path(".env.example")).unwrap()),
+        case("it is a link", |editing| {
             let elsewhere = editing.sandbox.home().join("private.env");
             fs::write(&elsewhere, format!("# {CANARY}\nPRIVATE=1\n")).unwrap();
             symlink(elsewhere, editing.sandbox.path(".env.example")).unwrap();
         }),
-        ("it is a link", |editing| symlink("nowhere", editing.sandbox.path(".env.example")).unwrap()),
-        ("larger than 1 MiB", |editing| {
+        case("it is a link", |editing| symlink("nowhere", editing.sandbox.path(".env.example")).unwrap()),
+        case("larger than 1 MiB", |editing| {
             let huge = fs::File::create(editing.sandbox.path(".env.example")).unwrap();
             huge.set_len(1 << 40).unwrap();
         }),
-        ("not UTF-8", |editing| drop(editing.sandbox.write(".env.example", b"A=\xff\xfe\n"))),
-        ("it is an encrypted file", |editing| {
+        case("not UTF-8", |editing| drop(editing.sandbox.write(".env.example", b"A=\xff\xfe\n"))),
+        case("it is an encrypted file", |editing| {
             fs::rename(editing.sandbox.encrypted("other.env", "A=1\n"), editing.sandbox.path(".env.example")).unwrap();
         }),
     ];
-    for (said, make) in makes {
+    for Case { said, make } in cases {
         let editing = Editing::without_file();
         make(&editing);
         let made = edit_new(&editing, "secrets.env", &format!("{SEES}; echo B=2 >> \"$1\""));
