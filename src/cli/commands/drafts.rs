@@ -8,7 +8,8 @@ use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::{Failure, chain, counted_time, from_here};
 use crate::keys::keyring::Keyring;
-use crate::ops::edit::kept::{self, Damaged, KeptDraft, Names, Standing};
+use crate::ops::edit::check::Changes;
+use crate::ops::edit::kept::{self, Damaged, KeptDraft, Standing};
 use crate::sys::file_lock::{FileLock, LockError};
 
 /// How long a draft may lie before an edit reminds of it.
@@ -129,7 +130,7 @@ fn told(draft: &KeptDraft, surroundings: &Surroundings) -> String {
         Standing::NotMade => "the file is not made yet",
     };
     let mut told = format!("{}: kept {}; {standing}", from_here(&draft.file).display(), age(draft, surroundings));
-    if let Some(Names { added, changed, removed }) = &draft.names {
+    if let Some(Changes { added, changed, removed }) = &draft.names {
         for (did, names) in [("adds", added), ("changes", changed), ("removes", removed)] {
             if !names.is_empty() {
                 told.push_str(&format!("; {did} {}", names.join(", ")));
@@ -139,10 +140,11 @@ fn told(draft: &KeptDraft, surroundings: &Surroundings) -> String {
     told
 }
 
-fn age(draft: &KeptDraft, surroundings: &Surroundings) -> String {
+/// How long ago a draft was kept.
+pub(super) fn age(draft: &KeptDraft, surroundings: &Surroundings) -> String {
     let now: u64 = surroundings.now().unix_timestamp().try_into().unwrap_or_default();
     match now.saturating_sub(draft.time) {
-        0 => "just now".to_owned(),
+        0..60 => "just now".to_owned(),
         seconds => format!("{} ago", counted_time(Duration::from_secs(seconds))),
     }
 }

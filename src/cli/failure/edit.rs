@@ -164,3 +164,18 @@ pub fn counted_time(age: std::time::Duration) -> String {
         seconds => counted(seconds as usize / 86_400, "day", "days"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::counted_time;
+
+    #[test]
+    fn a_time_is_told_in_the_unit_that_fits() {
+        let told =
+            [0, 1, 59, 60, 3599, 3600, 172_799, 172_800, 864_000].map(|seconds| counted_time(Duration::from_secs(seconds)));
+        let fits = ["0 seconds", "1 second", "59 seconds", "1 minute", "59 minutes", "1 hour", "47 hours", "2 days", "10 days"];
+        assert_eq!(told, fits);
+    }
+}

@@ -2,21 +2,18 @@
 //!
 //! Knows no words. Its one invariant: a draft is only looked at here, and of its text only names are told.
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::check;
+use super::check::{self, Changes};
 use super::draft::{self, Draft, DraftError, SealedDraft};
 use super::drafts::DraftPlace;
-use crate::format::dotenv;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::Original;
-use crate::ops::file::{self, MAX_FILE};
+use crate::ops::file::MAX_FILE;
 use crate::secret::SecretBytes;
 use crate::sys::regular_file::{ReadError, read_regular};
-use crate::tree::{Item, Tree, Value};
 
 /// A draft, of whichever file.
 pub struct KeptDraft {
@@ -29,7 +26,7 @@ pub struct KeptDraft {
     /// What has become of that file since.
     pub standing: Standing,
     /// What the draft changes; `None` if no key opens it, or its text cannot be saved as it is.
-    pub names: Option<Names>,
+    pub names: Option<Changes>,
 }
 
 /// What lies among the drafts and cannot be told of.
@@ -59,17 +56,6 @@ impl KeptDraft {
         let is_there = DraftPlace::of(state, file).is_ok_and(|place| place.path() == self.place.path());
         is_there || self.file == file
     }
-}
-
-/// The names that a draft adds, changes and removes, in the order of the text.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Names {
-    /// Names that were not there.
-    pub added: Vec<String>,
-    /// Names with another value.
-    pub changed: Vec<String>,
-    /// Names that are gone.
-    pub removed: Vec<String>,
 }
 
 /// Every draft below the state folder `state`, the oldest first, and those of them that cannot be read. Names are told of those that
@@ -122,45 +108,13 @@ fn read(place: DraftPlace, keyring: &Keyring) -> Result<Option<KeptDraft>, NotRe
     Ok(Some(KeptDraft { place, file: path, time, standing, names }))
 }
 
-fn names(sealed: &SealedDraft, keyring: &Keyring) -> Option<Names> {
+fn names(sealed: &SealedDraft, keyring: &Keyring) -> Option<Changes> {
     let Draft { path, base, new_file, .. } = &sealed.draft;
     let original = Original::open(path, SecretBytes::copy_of(base), *new_file, keyring).ok()?;
     let Original { document, format, .. } = &original;
     let text = sealed.open(document.data_key()).ok()?;
     let checked = check::check(&text, &original.text().ok()?, &document.tree, document.metadata(), None, *format).ok()?;
-    Some(differences(&document.tree, &checked.tree))
-}
-
-fn differences(before: &Tree, after: &Tree) -> Names {
-    let (old, new) = (values(before), values(after));
-    let mut names = Names::default();
-    for name in in_order(after) {
-        match old.get(&name) {
-            None => names.added.push(name),
-            Some(there) if new.get(&name).is_some_and(|value| !value.ct_eq(there.expose())) => names.changed.push(name),
-            Some(_) => {}
-        }
-    }
-    names.removed = in_order(before).into_iter().filter(|name| !new.contains_key(name)).collect();
-    names
-}
-
-/// Each name once.
-fn in_order(tree: &Tree) -> Vec<String> {
-    let mut seen = HashSet::new();
-    entries(tree).map(|(name, _)| name).filter(|name| seen.insert(name.clone())).collect()
-}
-
-/// Of two equal names the last counts, as for a program.
-fn values(tree: &Tree) -> HashMap<String, SecretBytes> {
-    entries(tree).map(|(name, value)| (name, dotenv::value_text(value).unwrap_or_default())).collect()
-}
-
-fn entries(tree: &Tree) -> impl Iterator<Item = (String, &Value)> {
-    tree.first().iter().filter_map(|item| match item {
-        Item::Entry(key, value) => Some((file::variable_name(key).into_owned(), value)),
-        _ => None,
-    })
+    Some(check::changes(&document.tree, &checked.tree))
 }
 
 /// Why what lies among the drafts cannot be told of.

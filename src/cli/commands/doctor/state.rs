@@ -1,6 +1,5 @@
 //! What earlier commands left: drafts, plaintext of killed edits, remembered answers.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -8,10 +7,11 @@ use rustix::fs::{Access, access};
 
 use super::report::Report;
 use crate::cli::Surroundings;
-use crate::cli::failure::shell_word;
+use crate::cli::commands::drafts::age;
+use crate::cli::failure::{chain, shell_word};
 use crate::cli::left_behind;
-use crate::ops::edit::draft::Draft;
-use crate::ops::edit::drafts::DraftPlace;
+use crate::keys::keyring::Keyring;
+use crate::ops::edit::kept::{self, Damaged};
 use crate::sys::left_session::abandoned_sessions;
 use crate::sys::own_lines::check_own;
 
@@ -64,35 +64,19 @@ fn folder(report: &mut Report, state: &Path) {
 }
 
 fn drafts(report: &mut Report, state: &Path, surroundings: &Surroundings) {
-    let entries = fs::read_dir(state.join("drafts")).into_iter().flatten().flatten();
-    let now = surroundings.now().unix_timestamp();
-    for entry in entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
-        let path = entry.path();
-        let sealed = DraftPlace::at(path.clone()).read().ok().flatten().unwrap_or_default();
-        match Draft::read(&sealed) {
-            Ok(sealed) => {
-                let (file, word) = (sealed.draft.path.display(), shell_word(&sealed.draft.path));
-                let age = age(now.saturating_sub(i64::try_from(sealed.draft.time).unwrap_or(i64::MAX)));
-                report.finding(
-                    "drafts",
-                    format!("what was typed in an edit of {file} {age} is not saved in it"),
-                    format!("`dotsops edit --resume {word}` goes on from it, `dotsops edit --discard {word}` throws it away"),
-                );
-            }
-            Err(error) => report.finding("drafts", format!("{}: {error}", path.display()), format!("`rm {}`", shell_word(&path))),
-        }
+    // What they say is not asked for, so no key is needed.
+    let Ok((kept, damaged)) = kept::all(state, &Keyring::new(Vec::new())) else { return };
+    for draft in &kept {
+        let (file, word) = (draft.file.display(), shell_word(&draft.file));
+        report.finding(
+            "drafts",
+            format!("what was typed in an edit of {file} {} is not saved in it", age(draft, surroundings)),
+            format!("`dotsops edit --resume {word}` goes on from it, `dotsops edit --discard {word}` throws it away"),
+        );
     }
-}
-
-/// How long ago something was, in seconds.
-fn age(seconds: i64) -> String {
-    let (count, unit) = match seconds {
-        172_800.. => (seconds / 86_400, "days"),
-        7200.. => (seconds / 3600, "hours"),
-        120.. => (seconds / 60, "minutes"),
-        _ => return "just now".to_owned(),
-    };
-    format!("{count} {unit} ago")
+    for Damaged { path, problem } in &damaged {
+        report.finding("drafts", format!("{}: {}", path.display(), chain(problem)), format!("`rm {}`", shell_word(path)));
+    }
 }
 
 fn sessions(report: &mut Report, surroundings: &Surroundings) {
@@ -102,18 +86,5 @@ fn sessions(report: &mut Report, surroundings: &Surroundings) {
             format!("an edit was killed, and its plaintext is still in {}", session.display()),
             "the next command that changes a file, such as `dotsops edit`, removes it, or says how to keep it",
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::age;
-
-    #[test]
-    fn an_age_is_told_in_the_unit_that_fits() {
-        let told = [-5, 0, 119, 120, 7199, 7200, 172_799, 172_800, 864_000].map(age);
-        let expected = ["just now", "just now", "just now", "2 minutes ago", "119 minutes ago", "2 hours ago", "47 hours ago"];
-        assert_eq!(told[..7], expected);
-        assert_eq!(told[7..], ["2 days ago", "10 days ago"]);
     }
 }
