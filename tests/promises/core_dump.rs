@@ -89,7 +89,6 @@ fn a_crash_with_values_in_memory_leaves_no_core_dump_anywhere() {
         return;
     }
     let sandbox = Sandbox::with_identity();
-    sandbox.encrypted("secrets.env", &format!("A={VALUE}\n"));
     let programs = sandbox.root().join("programs");
     fs::create_dir(&programs).unwrap();
     let (dotsops, shell) = (programs.join("dotsops"), programs.join("shell"));
@@ -97,8 +96,10 @@ fn a_crash_with_values_in_memory_leaves_no_core_dump_anywhere() {
     fs::copy(which::which("sh").unwrap(), &shell).unwrap();
     let Some(handler) = Handler::install(&sandbox) else { return };
     prove(&handler, &sandbox, &shell);
-    for signal in [Signal::ABORT, Signal::SEGV, Signal::TRAP] {
-        let waiting = Waiting::start(&sandbox, sandbox.program(&dotsops).args(["edit", "secrets.env"]));
+    for (signal, file) in [(Signal::ABORT, "abort.env"), (Signal::SEGV, "segv.env"), (Signal::TRAP, "trap.env")] {
+        // Each a file of its own: the guard of the last one may still hold the lock of that.
+        sandbox.encrypted(file, &format!("A={VALUE}\n"));
+        let waiting = Waiting::start(&sandbox, sandbox.program(&dotsops).args(["edit", file]));
         let process = waiting.id();
         // The handler has begun, and made its file, before the process that crashed is gone.
         waiting.kill(signal);
