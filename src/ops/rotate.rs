@@ -19,6 +19,7 @@ use crate::keys::quantum::weak_links;
 use crate::keys::{Kind, new_master_key, shown};
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{Expected, ReadOnly};
+use crate::sys::regular_file::FileDigest;
 
 /// Who shall be able to read a file besides, or no more.
 #[derive(Default)]
@@ -39,7 +40,7 @@ pub struct Rotated {
     pub readers: usize,
     /// Whether none of the user's identities is among them, as far as that can be told.
     pub is_lost: bool,
-    before: SecretBytes,
+    before: FileDigest,
 }
 
 /// Something to know about a rotation.
@@ -88,8 +89,11 @@ pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: Utc
     let bytes =
         format.emit(&contents.tree, contents.metadata.as_ref(), Some(before.expose())).map_err(ChangeError::from)?.shared();
     drop(contents);
+    // With many values, what is not needed any more makes room for what is read back.
+    let known = FileDigest::of(before.expose());
+    drop(before);
     encrypt::read_back(&bytes, format, |written| written.says(&tree, &data_key)).map_err(ChangeError::from)?;
-    Ok(Rotated { bytes, facts, readers, is_lost, before })
+    Ok(Rotated { bytes, facts, readers, is_lost, before: known })
 }
 
 impl Rotated {
@@ -98,7 +102,7 @@ impl Rotated {
     /// # Errors
     /// [`ChangeError::Overtaken`], [`ChangeError::Replace`].
     pub fn replace(&self, path: &Path) -> Result<Durability, ChangeError> {
-        change::replace(path, &self.bytes, Expected::Bytes(self.before.expose()), ReadOnly::Refuse)
+        change::replace(path, &self.bytes, Expected::Digest(&self.before), ReadOnly::Refuse)
     }
 }
 

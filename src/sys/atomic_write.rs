@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::attributes::keep_attributes;
 use super::fault::{fault_point, write_through};
 use super::file_lock::resolve;
-use super::regular_file::{FileBytes, ReadError, holds, refused};
+use super::regular_file::{FileBytes, FileDigest, ReadError, has_digest, holds, refused};
 use super::temporary::{Made, Temporary, remove_leftovers};
 use crate::secret::SecretBytes;
 
@@ -26,6 +26,8 @@ use crate::secret::SecretBytes;
 pub enum Expected<'a> {
     /// A file with exactly these bytes: those it had when the change began.
     Bytes(&'a [u8]),
+    /// The same, where those are not kept.
+    Digest(&'a FileDigest),
     /// Not there.
     Absent,
     /// Either, with any bytes.
@@ -213,9 +215,14 @@ impl Replacement<'_> {
         sync(&new.file)?;
         fault_point!(Synced);
 
-        if let Expected::Bytes(base) = self.expected {
+        if let Expected::Bytes(_) | Expected::Digest(_) = self.expected {
             let (file, metadata) = open_old(directory, name)?.ok_or(ReplaceError::Gone)?;
-            if !holds(&file, &metadata, base)? {
+            let is_known = match self.expected {
+                Expected::Bytes(base) => holds(&file, &metadata, base)?,
+                Expected::Digest(digest) => has_digest(&file, &metadata, digest)?,
+                Expected::Absent | Expected::Whatever => true,
+            };
+            if !is_known {
                 return Err(ReplaceError::Changed);
             }
         }
@@ -229,7 +236,7 @@ impl Replacement<'_> {
     fn check(&self, old: Option<&Metadata>) -> Result<(), ReplaceError> {
         let old = match (self.expected, old) {
             (Expected::Absent, Some(_)) => return Err(ReplaceError::Exists),
-            (Expected::Bytes(_), None) => return Err(ReplaceError::Gone),
+            (Expected::Bytes(_) | Expected::Digest(_), None) => return Err(ReplaceError::Gone),
             (_, None) => return Ok(()),
             (_, Some(old)) => old,
         };
@@ -335,15 +342,28 @@ mod tests {
     #[test]
     fn a_file_that_is_not_as_expected_is_untouched() {
         let (folder, target) = folder_with(b"theirs");
-        let refused = replace(&target, b"new", Expected::Bytes(b"base"), ReadOnly::Refuse);
-        assert!(matches!(refused, Err(ReplaceError::Changed)));
+        let base = FileDigest::of(b"base");
+        for expected in [Expected::Bytes(b"base"), Expected::Digest(&base)] {
+            let refused = replace(&target, b"new", expected, ReadOnly::Refuse);
+            assert!(matches!(refused, Err(ReplaceError::Changed)));
+        }
         let refused = replace(&target, b"new", Expected::Absent, ReadOnly::Refuse);
         assert!(matches!(refused, Err(ReplaceError::Exists)));
         assert_eq!(fs::read(&target).unwrap(), b"theirs");
         fs::remove_file(&target).unwrap();
-        let refused = replace(&target, b"new", Expected::Bytes(b"base"), ReadOnly::Refuse);
-        assert!(matches!(refused, Err(ReplaceError::Gone)));
+        for expected in [Expected::Bytes(b"base"), Expected::Digest(&base)] {
+            let refused = replace(&target, b"new", expected, ReadOnly::Refuse);
+            assert!(matches!(refused, Err(ReplaceError::Gone)));
+        }
         assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_file_is_known_again_by_its_digest() {
+        let old = vec![b'x'; 200_000];
+        let (_folder, target) = folder_with(&old);
+        replace(&target, b"new", Expected::Digest(&FileDigest::of(&old)), ReadOnly::Refuse).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 
 use crate::secret::SecretBytes;
 
@@ -99,20 +100,44 @@ pub(super) fn read_whole(mut file: &File, metadata: &Metadata, limit: u64) -> Re
     Ok(buffer)
 }
 
-/// Whether the open `file`, which `metadata` describes, has these bytes and no others. As much of it as is compared at once is in memory.
-pub(super) fn holds(mut file: &File, metadata: &Metadata, mut expected: &[u8]) -> Result<bool, ReadError> {
+/// The SHA-256 of a file's bytes: enough to know them again, without keeping them.
+pub struct FileDigest([u8; 32]);
+
+impl FileDigest {
+    /// That of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+/// Whether the open `file`, which `metadata` describes, has these bytes and no others.
+pub(super) fn holds(file: &File, metadata: &Metadata, mut expected: &[u8]) -> Result<bool, ReadError> {
+    // Whoever could time this can read the file.
+    let is_next = |chunk: &[u8]| expected.strip_prefix(chunk).map(|rest| expected = rest).is_some();
+    Ok(in_chunks(file, metadata, is_next)? && expected.is_empty())
+}
+
+/// Whether the bytes of the open `file`, which `metadata` describes, have this digest.
+pub(super) fn has_digest(file: &File, metadata: &Metadata, digest: &FileDigest) -> Result<bool, ReadError> {
+    let mut found = Sha256::new();
+    in_chunks(file, metadata, |chunk| {
+        found.update(chunk);
+        true
+    })?;
+    Ok(found.finalize().as_slice() == digest.0)
+}
+
+/// Gives `take` the bytes of `file`, chunk by chunk, until it says `false`; whether it never did. No more than a chunk is in memory.
+fn in_chunks(mut file: &File, metadata: &Metadata, mut take: impl FnMut(&[u8]) -> bool) -> Result<bool, ReadError> {
     if !metadata.is_file() {
         return Err(ReadError::NotRegular);
     }
     let mut chunk = SecretBytes::from_vec(vec![0; 64 << 10]);
     loop {
         match file.read(chunk.expose_mut()) {
-            Ok(0) => return Ok(expected.is_empty()),
-            // Whoever could time this can read the file.
-            Ok(read) => match expected.strip_prefix(&chunk.expose()[..read]) {
-                Some(rest) => expected = rest,
-                None => return Ok(false),
-            },
+            Ok(0) => return Ok(true),
+            Ok(read) if take(&chunk.expose()[..read]) => {}
+            Ok(_) => return Ok(false),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }
