@@ -16,6 +16,7 @@ use crate::secret::{SecretBytes, SecretString};
 use crate::sys::environment::take_secret_variable;
 #[cfg(feature = "faults")]
 use crate::sys::fault;
+use crate::sys::process::resolve_helper;
 
 /// The process's environment, without the keys in it.
 pub struct Environment {
@@ -105,6 +106,11 @@ impl Environment {
     pub fn keyring(&self) -> Keyring {
         let outside = Outside { ask: Box::new(Prompt), path: self.path(), hidden: self.key_variables(), ..Outside::default() };
         Keyring::with_outside(self.identity_sources(), outside)
+    }
+
+    /// The git program, if there is one. None is taken out of the working directory, which may be anybody's.
+    pub fn git(&self) -> Option<PathBuf> {
+        resolve_helper("git".as_ref(), self.path().as_deref()).ok()
     }
 
     /// The same for a program that nobody looks after: it asks nobody, and runs nothing.

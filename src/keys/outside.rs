@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::keys::age::identity::IdentityProblem;
 use crate::keys::source::Origin;
 use crate::secret::SecretString;
-use crate::sys::process::{ResolveError, resolve_program};
+use crate::sys::process::{ResolveError, resolve_helper};
 
 /// How often a wrong passphrase may be corrected.
 const TRIES: usize = 3;
@@ -107,14 +107,7 @@ impl Default for Outside {
 impl Outside {
     /// The absolute path of `program`. A name with a slash in it is not looked for; a relative one counts from the working directory.
     pub(super) fn find(&self, program: &OsStr) -> Result<PathBuf, ResolveError> {
-        let path = self.path.as_deref().ok_or(ResolveError::NotFound)?;
-        let absolute = std::env::split_paths(path).filter(|folder| folder.is_absolute());
-        let path = std::env::join_paths(absolute).map_err(|_| ResolveError::NotFound)?;
-        let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-        if path.is_empty() && !program.as_encoded_bytes().contains(&b'/') {
-            return Err(ResolveError::NotFound);
-        }
-        resolve_program(program, Some(&path), &here)
+        resolve_helper(program, Some(self.path.as_deref().ok_or(ResolveError::NotFound)?))
     }
 
     /// Asks for the passphrase of what is at `of` until `open` takes it: it gives `None` for a wrong one.

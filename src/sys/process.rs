@@ -139,6 +139,21 @@ pub fn resolve_program(name: &OsStr, path: Option<&OsStr>, directory: &Path) -> 
     result
 }
 
+/// Finds a program that we run for ourselves. Of `path` only absolute folders count, so that nothing is taken out of whatever folder
+/// somebody stands in; a name with a slash is taken relative to the working directory.
+///
+/// # Errors
+/// As [`resolve_program`].
+pub fn resolve_helper(name: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, ResolveError> {
+    let absolute = path.map(|path| std::env::join_paths(std::env::split_paths(path).filter(|folder| folder.is_absolute())));
+    let path = absolute.transpose().map_err(|_| ResolveError::NotFound)?;
+    if path.as_ref().is_some_and(|path| path.is_empty()) && !name.as_bytes().contains(&b'/') {
+        return Err(ResolveError::NotFound);
+    }
+    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    resolve_program(name, path.as_deref(), &here)
+}
+
 /// Why a program cannot be run (exit code 127 or 126).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

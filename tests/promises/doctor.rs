@@ -224,6 +224,8 @@ fn a_state_folder_that_cannot_be_trusted_or_used_is_found() {
         (|editing| fs::write(state(editing).join("known"), vec![0; 2 << 20]).unwrap(), ("state", "it is too large", "`rm -r ")),
     ]);
     let editing = healthy();
+    let lines = report(command(&editing, &[]).env("XDG_STATE_HOME", "/proc/self"));
+    assert_only(&lines, "finding", ("state", "/proc/self/dotsops cannot be made", "set XDG_STATE_HOME"));
     let lines = report(command(&editing, &[]).env_remove("HOME").env("SOPS_AGE_KEY", IDENTITY));
     assert_only(&lines, "finding", ("state", "no folder for locks and drafts", "set HOME"));
 }
@@ -366,7 +368,7 @@ fn a_file_that_is_not_encrypted_shut_tampered_with_or_ambiguous_is_found() {
                 let text = String::from_utf8(editing.bytes()).unwrap();
                 editing.sandbox.write("secrets.env", format!("# by hand\n{text}"));
             },
-            ("file", "comments stand in clear", "git log -p secrets.env"),
+            ("file", "comment stands in clear", "git log -p secrets.env"),
         ),
         (
             |editing| drop(editing.sandbox.write("secrets.env", "A=1\n<<<<<<< ours\nB=1\n=======\n>>>>>>> theirs\nsops_mac=x\n")),
@@ -453,6 +455,10 @@ fn a_driver_that_this_clone_does_not_know_is_found() {
     editing.sandbox.write(".gitattributes", "*.env merge=dotsops\n");
     let lines = report(&mut command(&editing, &[]));
     assert_only(&lines, "note", ("git", "diff.dotsops.textconv is set, but", ".gitattributes"));
+    editing.sandbox.write(".gitattributes", "*.env merge=dotsops diff=dotsops\n");
+    git(&["config", "diff.dotsops.textconv", "/elsewhere/prints"]);
+    let lines = report(&mut command(&editing, &[]));
+    assert_only(&lines, "note", ("git", "runs something else than dotsops: `/elsewhere/prints`", "--show-origin"));
 }
 
 #[test]

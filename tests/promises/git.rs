@@ -156,6 +156,31 @@ fn a_conflict_is_shown_by_name_and_no_program_runs_with_it() {
 }
 
 #[test]
+fn a_mark_that_anybody_could_have_added_keeps_no_program_from_running() {
+    let Some(repository) = Repository::new() else { return };
+    let file = repository.root.join("secrets.env");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("#!dotsops mine HOST=good\n#!dotsops theirs HOST=evil\n{text}")).unwrap();
+    let ran = repository.dotsops(&["exec", "--", "printenv", "HOST"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(!ran.stdout.contains("good") && !ran.stdout.contains("evil"), "{}", ran.stdout);
+}
+
+#[test]
+fn git_is_not_taken_out_of_the_folder_somebody_stands_in() {
+    let Some(repository) = Repository::new() else { return };
+    let (planted, ran) = (repository.root.join("git"), repository.root.join("ran"));
+    std::fs::write(&planted, format!("#!/bin/sh\n: > '{}'\n", ran.display())).unwrap();
+    std::fs::set_permissions(&planted, PermissionsExt::from_mode(0o755)).unwrap();
+    for path in [":/usr/bin:/bin", ".:/usr/bin:/bin", ":", "."] {
+        for arguments in [&["doctor"][..], &["diff"], &["init", "--yes"], &["updatekeys", "--yes"]] {
+            ended(repository.sandbox.dotsops(arguments).current_dir(&repository.root).env("PATH", path));
+            assert!(!ran.exists(), "PATH={path} dotsops {arguments:?}");
+        }
+    }
+}
+
+#[test]
 fn who_clones_runs_init_once_and_sees_names_and_hashes_without_a_key_and_changes_no_file() {
     let Some(repository) = Repository::new() else { return };
     repository.change(&[&["set", "TOKEN", "canary-2"]]);

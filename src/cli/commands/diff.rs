@@ -13,7 +13,6 @@ use crate::ops::diff::{Change, Compared, Version, compare, line};
 use crate::ops::file::{self, MAX_FILE};
 use crate::ops::git::Repository;
 use crate::secret::SecretBytes;
-use crate::sys::process;
 use crate::tree::Item;
 
 /// Compare two versions of a file, or two files, by name
@@ -157,8 +156,7 @@ impl Sides<'_> {
 }
 
 fn repository(here: &Path, surroundings: &Surroundings) -> Option<Repository> {
-    let git = process::resolve_program("git".as_ref(), surroundings.environment.path().as_deref(), here).ok()?;
-    Repository::find(here, git)
+    Repository::find(here, surroundings.environment.git()?)
 }
 
 /// Revision and path of `name`, if it is git's name of a version: a file of that name comes first.

@@ -57,8 +57,7 @@ struct Ready<'a> {
 /// Goes through the steps; each says what it did.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let here = working_directory()?;
-    let path = surroundings.environment.path();
-    let git = process::resolve_program("git".as_ref(), path.as_deref(), &here).ok();
+    let git = surroundings.environment.git();
     let mut ready = Ready {
         arguments: &arguments,
         surroundings,

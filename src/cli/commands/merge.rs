@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::written;
+use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
-use crate::cli::{Surroundings, working_directory};
 use crate::format::{detect, has_tokens};
 use crate::ops::departures;
 use crate::ops::file;
@@ -13,7 +13,6 @@ use crate::ops::git;
 use crate::ops::merge::{self, Documents, Versions};
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{self, Expected, ReadOnly};
-use crate::sys::process;
 
 /// Merge two versions of an encrypted file by name; git runs it
 ///
@@ -88,8 +87,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
 /// plaintext.
 fn git_for_plaintext(versions: [&SecretBytes; 3], surroundings: &Surroundings) -> Option<PathBuf> {
     let is_plaintext = |version: &&SecretBytes| detect(version.expose()).is_none() && !has_tokens(version.expose());
-    let here = working_directory().ok().filter(|_| versions.iter().all(is_plaintext))?;
-    process::resolve_program("git".as_ref(), surroundings.environment.path().as_deref(), &here).ok()
+    surroundings.environment.git().filter(|_| versions.iter().all(is_plaintext))
 }
 
 fn say_conflicts(path: &Path, names: &[String], surroundings: &Surroundings) {

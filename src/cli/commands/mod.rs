@@ -124,5 +124,8 @@ fn say_weak(weak: &[String], surroundings: &Surroundings) {
 
 /// Says that comments are not what the file's rule makes of them.
 fn clear_comments(count: usize) -> String {
-    format!("{count} comments stand in clear, or are none of this file's; nothing protects them")
+    match count {
+        1 => "a comment stands in clear, or is none of this file's; nothing protects it".to_owned(),
+        _ => format!("{count} comments stand in clear, or are none of this file's; nothing protects them"),
+    }
 }

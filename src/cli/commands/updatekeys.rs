@@ -19,7 +19,6 @@ use crate::ops::git::Repository;
 use crate::ops::new_file;
 use crate::ops::rewrap::{EncryptedFile, Rewrapped, Unlocked};
 use crate::ops::update_keys::{Change, Member, compare};
-use crate::sys::process;
 
 /// From how many files on it is shown how far the work is.
 const MANY: usize = 20;
@@ -142,8 +141,7 @@ enum Compared {
 impl Run<'_> {
     /// Every encrypted dotenv file that git tracks below the config and that no other config is nearer to.
     fn tracked(&self, here: &Path) -> Result<Vec<Result<OpenedFile, Failure>>, Failure> {
-        let path = self.surroundings.environment.path();
-        let git = process::resolve_program("git".as_ref(), path.as_deref(), here).ok();
+        let git = self.surroundings.environment.git();
         let repository = git.and_then(|git| Repository::find(here, git)).ok_or_else(|| Failure::no_repository(here))?;
         let folder = self.config.path.parent().filter(|folder| folder.starts_with(repository.root()));
         let folder = folder.unwrap_or_else(|| repository.root());

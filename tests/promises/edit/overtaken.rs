@@ -575,7 +575,7 @@ fn comments_that_anybody_could_have_added_to_their_file_are_told() {
     editing.sandbox.write("theirs.env", format!("# not encrypted\n{text}"));
     let refused = overtaken_without_terminal(&editing, OURS);
     assert_eq!(refused.code, 6, "{}", refused.stderr);
-    assert!(refused.stderr.contains("1 comments stand in clear"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("a comment stands in clear"), "{}", refused.stderr);
 }
 
 #[test]

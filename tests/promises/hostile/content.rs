@@ -87,9 +87,9 @@ fn what_anybody_may_do_to_a_file_is_read_and_said() {
         row("a name without a value is added", spoiled(|lines| lines.insert("LAST=", "NEW="))),
         row("a comment is added", spoiled(|lines| lines.insert("LAST=", "# by hand")))
             .group(Group::Reading, Cell::Runs(&[]))
-            .verb("decrypt", Cell::Runs(&["1 comments stand in clear"]))
-            .group(Group::Changing, Cell::Runs(&["1 comments stand in clear"]))
-            .verb("rotate", Cell::Runs(&["1 comments stand in clear"])),
+            .verb("decrypt", Cell::Runs(&["a comment stands in clear"]))
+            .group(Group::Changing, Cell::Runs(&["a comment stands in clear"]))
+            .verb("rotate", Cell::Runs(&["a comment stands in clear"])),
         row("a comment is taken out", spoiled(|lines| drop(lines.remove("#")))),
         row("blank lines are added", spoiled(|lines| lines.insert("LAST=", "\n\n"))),
         row("a comment hides a line behind a CR", spoiled(|lines| lines.insert("LAST=", "# x\rLD_PRELOAD=cnry")))

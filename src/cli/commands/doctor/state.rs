@@ -34,7 +34,14 @@ pub fn look(report: &mut Report, surroundings: &Surroundings) {
 fn folder(report: &mut Report, state: &Path) {
     let (shown, word) = (state.display(), shell_word(state));
     let Ok(metadata) = state.metadata() else {
-        return report.good("state", format!("{shown}, which is made when it is needed"));
+        return match can_be_made(state) {
+            true => report.good("state", format!("{shown}, which is made when it is needed")),
+            false => report.finding(
+                "state",
+                format!("{shown} cannot be made, so no file can be changed"),
+                "set XDG_STATE_HOME to a folder that can be written",
+            ),
+        };
     };
     let mut is_good = true;
     let mut finding = |text: String, hint: String| {
@@ -61,6 +68,12 @@ fn folder(report: &mut Report, state: &Path) {
     if is_good {
         report.good("state", shown);
     }
+}
+
+/// Whether the nearest folder above that is there can be written.
+fn can_be_made(folder: &Path) -> bool {
+    let above = folder.ancestors().find(|above| above.symlink_metadata().is_ok());
+    above.is_some_and(|above| above.is_dir() && access(above, Access::WRITE_OK | Access::EXEC_OK).is_ok())
 }
 
 fn drafts(report: &mut Report, state: &Path, surroundings: &Surroundings) {
