@@ -62,15 +62,18 @@ pub fn prepare(bytes: &[u8], selection: &Selection, format: &dyn Format, fix: bo
     })
 }
 
-/// The variable that a comment in clear gives a value that the rule would encrypt: a secret that was commented out is one still.
+/// The variable that a comment in clear gives a value that the rule would encrypt: a secret that was commented out is one still, also
+/// behind other words (`# was API_KEY=…`).
 pub fn secret_in_comment(comment: &SecretBytes, selection: &Selection) -> Option<String> {
     let text = std::str::from_utf8(comment.expose()).ok()?.trim_start_matches(['#', ' ', '\t']);
-    let name = match scan(text).into_iter().next()?.kind {
-        Kind::Definition(Definition { name, value: Some((_, value)), .. }) if !value.raw.is_empty() => name,
-        Kind::Failed { name: Some(name), .. } => name,
-        _ => return None,
+    let as_line = match scan(text).into_iter().next().map(|statement| statement.kind) {
+        Some(Kind::Definition(Definition { name, value: Some((_, value)), .. })) if !value.raw.is_empty() => Some(name),
+        Some(Kind::Failed { name: Some(name), .. }) => Some(name),
+        _ => None,
     };
-    (is_portable_name(name) && selection.encrypts_key(name.as_bytes())).then(|| format!("#{name}"))
+    let among_words = text.split_whitespace().filter_map(|word| word.split_once('=').filter(|(_, value)| !value.is_empty()));
+    let is_secret = |name: &&str| is_portable_name(name) && selection.encrypts_key(name.as_bytes());
+    as_line.into_iter().chain(among_words.map(|(name, _)| name)).find(is_secret).map(|name| format!("#{name}"))
 }
 
 /// The names that load code or redirect programs, which `exec` will ask or warn about.
@@ -185,4 +188,28 @@ pub fn proposed_name(path: &Path) -> PathBuf {
         None => name,
     };
     path.with_file_name(proposed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::selection::SelectionOption;
+
+    #[test]
+    fn a_secret_in_a_comment_is_found_behind_other_words_too() {
+        let selection = Selection::new(SelectionOption::EncryptedRegex, "^SECRET").unwrap();
+        let found = |text: &str| secret_in_comment(&SecretBytes::copy_of(text.as_bytes()), &selection);
+        for text in [
+            " SECRET_A=v",
+            " was SECRET_A=v",
+            " !dotsops theirs SECRET_A=v",
+            "!Dotsops theirs SECRET_A=v",
+            " old: SECRET_A='v w'",
+        ] {
+            assert_eq!(found(text).as_deref(), Some("#SECRET_A"), "{text}");
+        }
+        for text in [" SECRET_A=", " OTHER=v", " https://x.example/?SECRET_A=v", " SECRET_A is old", ""] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
 }
