@@ -78,6 +78,10 @@ impl Format for Dotenv {
         Ok(Contents { tree: Tree::of(Mapping { items }), metadata })
     }
 
+    fn needs_original(&self) -> bool {
+        false
+    }
+
     fn emit(&self, tree: &Tree, metadata: Option<&Mapping>, _original: Option<&[u8]>) -> Result<SecretBytes, EmitError> {
         if tree.documents.len() > 1 {
             return Err(EmitError::SeveralDocuments { syntax: NAME });

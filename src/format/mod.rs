@@ -57,6 +57,9 @@ pub trait Format: Sync {
     /// [`EmitError`] if the syntax cannot hold the contents; nothing is written that would read back as something else.
     fn emit(&self, tree: &Tree, metadata: Option<&Mapping>, original: Option<&[u8]>) -> Result<SecretBytes, EmitError>;
 
+    /// Whether [`Self::emit`] makes anything of the original.
+    fn needs_original(&self) -> bool;
+
     /// The first user key of `tree` that would be taken for metadata in this syntax.
     ///
     /// Source: getsops/sops `stores/*/store.go`, `HasSopsTopLevelKey`.

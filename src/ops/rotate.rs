@@ -86,12 +86,12 @@ pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: Utc
     let is_lost = reach(&metadata, keyring) != Reach::Perhaps;
     let data_key = new_file::data_key(&mut metadata, keyring)?;
     let contents = encrypt_new(&tree, metadata, &data_key, now).map_err(ChangeError::from)?;
-    let bytes =
-        format.emit(&contents.tree, contents.metadata.as_ref(), Some(before.expose())).map_err(ChangeError::from)?.shared();
-    drop(contents);
-    // With many values, what is not needed any more makes room for what is read back.
+    // In a large file each of these is a part of what is in memory at most: what is not needed any more goes.
     let known = FileDigest::of(before.expose());
-    drop(before);
+    let original = format.needs_original().then_some(before);
+    let original_bytes = original.as_ref().map(SecretBytes::expose);
+    let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), original_bytes).map_err(ChangeError::from)?.shared();
+    drop((contents, original));
     encrypt::read_back(&bytes, format, |written| written.says(&tree, &data_key)).map_err(ChangeError::from)?;
     Ok(Rotated { bytes, facts, readers, is_lost, before: known })
 }
