@@ -206,6 +206,11 @@ impl Surroundings {
     }
 }
 
+/// Whether a variable that switches something on is there to say that it is off. Whatever is no such word leaves it on.
+fn is_no(word: &str) -> bool {
+    ["", "0", "no", "off", "false"].contains(&word.trim().to_ascii_lowercase().as_str())
+}
+
 fn working_directory() -> Result<PathBuf, Failure> {
     std::env::current_dir().map_err(Failure::no_working_directory)
 }
@@ -282,7 +287,7 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
         }
     };
     let named_config = line.config.or_else(|| environment.var("SOPS_CONFIG").map(PathBuf::from));
-    let strict = line.strict || environment.var("DOTSOPS_STRICT").is_some_and(|value| value != "0");
+    let strict = line.strict || environment.var("DOTSOPS_STRICT").is_some_and(|word| !is_no(&word.to_string_lossy()));
     let surroundings = Surroundings { environment, output: Output::new(line.quiet), named_config, strict };
     let outcome = match line.command {
         Command::Init(arguments) => commands::init::run(arguments, &surroundings),

@@ -74,7 +74,7 @@ fn row_61_every_warning_about_a_file_is_a_refusal() {
     let unnamed = String::from_utf8(encrypted(PLAINTEXT.as_bytes(), two).unwrap()).unwrap();
     let no_rule_names = "has recipients that no rule names";
     let loads = "makes programs load code";
-    let comments = "comments stand in clear";
+    let comments = "comment stands in clear";
     let rows: &[Row] = &[
         (
             "a name twice",
@@ -254,10 +254,10 @@ fn a_file_that_is_as_it_should_be_passes() {
 }
 
 #[test]
-fn the_variable_means_the_same_as_the_option_unless_it_is_0() {
+fn the_variable_means_the_same_as_the_option_unless_it_says_no() {
     let sandbox = sandbox();
     put(&sandbox, sealed_with("HTTPS_PROXY=cnry-1\n").as_bytes());
-    for (value, code) in [("1", 125), ("true", 125), ("0", 0), ("", 0)] {
+    for (value, code) in [("1", 125), ("true", 125), ("whatever", 125), ("0", 0), ("", 0), ("False", 0), ("no", 0), ("off", 0)] {
         for quiet in [&[][..], &["-q"]] {
             let mut command = sandbox.dotsops([quiet, EXEC].concat());
             assert_eq!(ended(command.env("DOTSOPS_STRICT", value)).code, code, "{value:?}");
