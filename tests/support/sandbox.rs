@@ -135,6 +135,13 @@ impl Sandbox {
     }
 }
 
+/// Copies a program to where it can be run at once. `cp` does it: a copy of our own could still be open for writing, and so not be run,
+/// in another test's process between its birth and its own program.
+pub fn copy_program(from: &Path, to: &Path) {
+    let copied = ended(Command::new("cp").arg(from).arg(to));
+    assert_eq!(copied.code, 0, "{}", copied.stderr);
+}
+
 /// Runs `command` to its end.
 pub fn ended(command: &mut Command) -> Ended {
     Ended::from(command.output().unwrap())

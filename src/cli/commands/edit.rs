@@ -121,7 +121,7 @@ fn run_session(arguments: Arguments, surroundings: &Surroundings) -> Result<Exit
         Ok(metadata)
     };
     let signals = DeathSignals::catch()?;
-    let own_program = own_program().ok();
+    let own_program = own_program();
     let request = Edit {
         path: &path,
         signals: &signals,
@@ -393,6 +393,9 @@ impl Dialog for Terminal<'_> {
             Fact::Stored(note) => output.note(note),
             Fact::LineEndings => output.note("Windows line endings became LF"),
             Fact::EditorKeeps(editor, what) => output.warning(format_args!("{editor}: {what}")),
+            Fact::Unguarded(error) => output.warning(format_args!(
+                "no guard could be started: {error}; if dotsops is killed, the plaintext stays in memory until the next edit"
+            )),
             Fact::BehindLink(path) => output.note(format_args!("the link leads to {}, which is edited", path.display())),
             Fact::StartsFrom(path) => {
                 output.note(format_args!("the new file starts from the names in {}", from_here(path).display()));

@@ -1,5 +1,6 @@
 //! How an edit talks with the user, without knowing words or terminals.
 
+use std::io;
 use std::path::Path;
 
 use super::check::Mistakes;
@@ -73,6 +74,8 @@ pub enum Fact<'a> {
     LineEndings,
     /// What the editor may keep.
     EditorKeeps(&'a str, &'a str),
+    /// No guard stands beside the edit: if this process is killed, nobody cleans up before the next edit.
+    Unguarded(&'a io::Error),
     /// The file is behind a link.
     BehindLink(&'a Path),
     /// The new file starts from the names in this example.

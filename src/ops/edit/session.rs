@@ -8,6 +8,7 @@
 mod saving;
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -66,8 +67,8 @@ pub struct Edit<'a> {
     pub allow_empty: bool,
     /// What to do about a file whose mode forbids its owner to write it.
     pub read_only: ReadOnly,
-    /// This program, started again under the name [`guard::NAME`] to clean up if this process is killed; without it, the next edit does.
-    pub guard: Option<&'a Path>,
+    /// This program, started again under the name [`guard::NAME`] to clean up if this process is killed, or why it is not found.
+    pub guard: Result<&'a Path, &'a io::Error>,
     /// Whether to go on from the kept draft.
     pub resume: bool,
     /// What the rule of the file encrypts, if its metadata say something else.
@@ -116,7 +117,20 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
         base.introduce(dialog)?;
     }
     let draft_key = DraftKey::derive(base.original.document.data_key())?;
-    Running { request, dialog, base, shown: start, drafts, draft_key, warned: false, agreed: Vec::new(), lock, guard: None }.run()
+    Running {
+        request,
+        dialog,
+        base,
+        shown: start,
+        drafts,
+        draft_key,
+        warned: false,
+        agreed: Vec::new(),
+        lock,
+        guard: None,
+        unguarded: false,
+    }
+    .run()
 }
 
 impl Edit<'_> {
@@ -143,6 +157,8 @@ struct Running<'a> {
     lock: FileLock,
     /// Who cleans up if this process is killed, while there is a session.
     guard: Option<Companion>,
+    /// That there is no guard was said.
+    unguarded: bool,
     /// What the editor may keep was said.
     warned: bool,
     /// Names that may stand in clear, as the user said.
@@ -187,8 +203,7 @@ impl Running<'_> {
         let meta = Meta::new(&self.request.absolute_path(), &text_name, base, self.shown.expose(), self.request.time());
         let meta = meta.map_err(DraftError::from)?.to_bytes();
         let mut session = Session::create(self.request.scratch, &text_name)?;
-        self.guard =
-            self.request.guard.and_then(|program| guard::post(program, &session, &self.lock, &self.drafts, &self.draft_key).ok());
+        self.post_guard(&session);
         let edited = self.edit_until_accepted(&mut session, &meta);
         // Whatever came of it, here the plaintext ends, before anything is encrypted or said; but for a session that was left.
         fault_point!(kill SessionWipe);
@@ -198,6 +213,22 @@ impl Running<'_> {
         self.guard = None;
         fault_point!(kill SessionWiped);
         edited
+    }
+
+    /// Posts the guard. An edit goes on without one, but the user is told so, once.
+    fn post_guard(&mut self, session: &Session) {
+        let post = |program| guard::post(program, session, &self.lock, &self.drafts, &self.draft_key);
+        match self.request.guard.map(post) {
+            Ok(Ok(guard)) => self.guard = Some(guard),
+            Ok(Err(error)) => self.tell_unguarded(&error),
+            Err(error) => self.tell_unguarded(error),
+        }
+    }
+
+    fn tell_unguarded(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.unguarded, true) {
+            self.dialog.tell(Fact::Unguarded(error));
+        }
     }
 
     fn edit_until_accepted(&mut self, session: &mut Session, meta: &[u8]) -> Result<Edited, EditError> {

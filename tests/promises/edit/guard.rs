@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,8 @@ use rustix::process::{Pid, Signal, getsid, kill_process};
 use super::super::hygiene::is_root;
 use crate::support::editing::{CANARY, Editing};
 use crate::support::memory::{memory, places};
-use crate::support::pty::{is_alive, wait, wait_until};
-use crate::support::sandbox::ended;
+use crate::support::pty::{Pty, is_alive, wait, wait_until};
+use crate::support::sandbox::{copy_program, ended};
 
 /// Saves once, says so, and then is an open editor.
 const SAVES_AND_STAYS: &str =
@@ -110,6 +111,35 @@ fn an_edit_whose_guard_is_killed_goes_on_unharmed() {
 }
 
 #[test]
+fn an_edit_that_gets_no_guard_says_so_once_and_goes_on() {
+    let editing = Editing::of("A=old-value\n");
+    fs::copy(editing.sandbox.path("secrets.env"), editing.sandbox.path("theirs.env")).unwrap();
+    assert_eq!(editing.sandbox.run(&["set", "-f", "theirs.env", "THEIRS", "1"]).code, 0);
+    let program = editing.sandbox.root().join("dotsops");
+    copy_program(Path::new(env!("CARGO_BIN_EXE_dotsops")), &program);
+    // Run for an identity when the program runs already, and its guard does not yet.
+    let identity = editing.sandbox.home().join(".config/sops/age/keys.txt");
+    let moved = editing.sandbox.write("identity", fs::read(&identity).unwrap());
+    fs::remove_file(identity).unwrap();
+    let prints = editing.editor(&format!("chmod a-x {}; cat {}", program.display(), moved.display()));
+    // Overtaken, so that there is a second session.
+    let script = r#"if [ -e "$NOTES/again" ]; then echo MORE=1 >> "$1"; exit; fi
+: > "$NOTES/again"; echo OURS=1 >> "$1"; cp theirs.env secrets.env"#;
+    let mut command = editing.sandbox.program(&program);
+    command.args(["edit", "--editor"]).arg(editing.editor(script)).arg("secrets.env");
+    let mut pty = Pty::run(command.env("XDG_RUNTIME_DIR", editing.memory()).env("SOPS_AGE_KEY_CMD", &prints));
+    pty.wait_for("What now?");
+    pty.type_keys("e\r");
+    let (code, shown) = pty.end();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!(shown.matches("no guard could be started").count(), 1, "{shown}");
+    assert!(shown.contains("if dotsops is killed, the plaintext stays in memory until the next edit"), "{shown}");
+    fs::rename(moved, editing.sandbox.home().join(".config/sops/age/keys.txt")).unwrap();
+    assert_eq!(editing.text(), "A=old-value\nOURS=1\nTHEIRS=1\nMORE=1\n");
+    editing.assert_no_plaintext(&["old-value"]);
+}
+
+#[test]
 fn signals_do_not_end_the_guard_and_the_end_of_the_edit_does() {
     let editing = Editing::of("A=old-value\n");
     let script = ": > \"$NOTES/ready\"; while [ ! -e \"$NOTES/go\" ]; do sleep 0.02; done";
@@ -154,7 +184,7 @@ fn the_guard_holds_what_it_needs_and_no_value() {
     assert_eq!(counts, [3, 1, 1, 1, 1, 2], "{open:?}");
     assert_eq!(fs::read(format!("/proc/{number}/cmdline")).unwrap(), b"dotsops-guard\0");
     assert_eq!(fs::read(format!("/proc/{number}/environ")).unwrap(), b"");
-    assert_eq!(fs::read_link(format!("/proc/{number}/cwd")).unwrap(), std::path::Path::new("/"));
+    assert_eq!(fs::read_link(format!("/proc/{number}/cwd")).unwrap(), Path::new("/"));
     assert_eq!(getsid(Some(guard)).unwrap(), guard);
     let limits = fs::read_to_string(format!("/proc/{number}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
