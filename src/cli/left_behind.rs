@@ -1,4 +1,4 @@
-//! What edits that were killed left behind, looked for by the commands that change a file.
+//! What edits that were killed left behind, looked for by the commands that write a file.
 
 use std::path::PathBuf;
 

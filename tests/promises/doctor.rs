@@ -275,7 +275,7 @@ fn plaintext_of_a_killed_edit_is_found_and_left_where_it_is() {
     assert_only(
         &report(&mut command(&editing, &[])),
         "finding",
-        ("drafts", "s-0123456789abcdef", "the next command that changes a file"),
+        ("drafts", "s-0123456789abcdef", "the next command that writes a file"),
     );
     assert!(session.join("secrets.env").exists());
     // One whose edit still runs is none.

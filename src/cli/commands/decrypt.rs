@@ -8,6 +8,7 @@ use crate::cli::Surroundings;
 use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::document::EncryptedDocument;
 use crate::document::access::KeyPath;
 use crate::format::{Syntax, dotenv};
@@ -47,6 +48,9 @@ pub struct Arguments {
 /// Decrypts; nothing is printed or written before every value and the MAC have been checked.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let part = arguments.extract.as_deref().map(KeyPath::parse).transpose().map_err(|error| Failure::key_path(&error))?;
+    if arguments.in_place || arguments.output.is_some() {
+        left_behind::look(surroundings);
+    }
     let keyring = surroundings.environment.keyring();
     let from_stdin = super::means_stdin(arguments.file.as_deref(), arguments.in_place);
     let (path, original, contents, format) = if from_stdin {

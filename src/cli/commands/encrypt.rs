@@ -7,6 +7,7 @@ use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::document::EncryptedDocument;
 use crate::document::metadata::Metadata;
 use crate::document::{InClear, leaves_in_clear};
@@ -77,6 +78,9 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let from_stdin = arguments.file.is_none() || super::means_stdin(arguments.file.as_deref(), arguments.in_place);
     if from_stdin && arguments.in_place {
         return Err(Failure::usage("-i needs a file", "name the file, or leave -i out"));
+    }
+    if arguments.in_place || arguments.output.is_some() {
+        left_behind::look(surroundings);
     }
     let (shown, bytes) = match &arguments.file {
         Some(path) if !from_stdin => (path.clone(), file::read_bytes(path)?.bytes),

@@ -6,6 +6,7 @@ use super::{encrypt as encrypt_command, keygen};
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::{Failure, shell_word};
+use crate::cli::left_behind;
 use crate::cli::{Surroundings, working_directory};
 use crate::config::{Config, ConfigError, new_file_text};
 use crate::dialect;
@@ -57,6 +58,7 @@ struct Ready<'a> {
 /// Goes through the steps; each says what it did.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let here = working_directory()?;
+    left_behind::look(surroundings);
     let git = surroundings.environment.git();
     let mut ready = Ready {
         arguments: &arguments,

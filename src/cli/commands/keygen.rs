@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::Surroundings;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::cli::prompt::new_passphrase;
 use crate::keys::age::generate::{NewIdentity, generate_identity, generate_post_quantum_identity};
 use crate::keys::age::locked_file::lock;
@@ -49,6 +50,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
             "`-o FILE` names it; `-` would be a file of that name",
         ));
     }
+    left_behind::look(surroundings);
     if arguments.passphrase && path.symlink_metadata().is_ok() {
         // Before anybody thinks of a passphrase in vain.
         return Err(Failure::key_file_exists(&path));

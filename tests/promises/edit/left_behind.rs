@@ -1,13 +1,16 @@
 //! What is left when nothing outlives a kill, and what the next command makes of it: rows 14 and 15.
 
 use std::fs;
-use std::process::{Child, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::editing::{CANARY, Editing};
 use crate::support::pty::{is_alive, wait, wait_until};
 use crate::support::sandbox::{Ended, ended};
+use crate::support::writing::{WRITERS, World};
 
 /// An editor that saves once and stays open; `name` is what it notes.
 fn saves(name: &str) -> String {
@@ -127,6 +130,64 @@ fn row_15_an_unchanged_text_is_removed_by_the_next_command() {
     assert!(named(&last, &editing).is_empty(), "{}", last.stderr);
 }
 
+/// A copy of what the killed edit of another sandbox left, in the memory of this one; its name is the only session's.
+fn plant(session: &Path, editing: &Editing) {
+    let scratch = editing.memory().join("dotsops");
+    fs::create_dir_all(&scratch).unwrap();
+    fs::set_permissions(&scratch, PermissionsExt::from_mode(0o700)).unwrap();
+    let copied = ended(Command::new("cp").arg("-a").arg(session).arg(&scratch));
+    assert_eq!((copied.code, editing.sessions().len()), (0, 1), "{}", copied.stderr);
+}
+
+#[test]
+fn row_15_every_command_that_writes_a_file_removes_it_and_none_that_reads_does() {
+    let killed_edit = Editing::of("A=old-value\n");
+    killed(&killed_edit, "a", &stays("a"), &["secrets.env"]);
+    let session = killed_edit.sessions().remove(0);
+    for writer in WRITERS {
+        let world = World::of(writer);
+        plant(&session, &world.editing);
+        let next = ended(&mut world.command());
+        assert_eq!(next.code, 0, "{}: {}", writer.name, next.stderr);
+        assert_eq!(named(&next, &killed_edit).len(), 1, "{}: {}", writer.name, next.stderr);
+        world.editing.assert_no_plaintext(&["old-value"]);
+    }
+    let editing = Editing::of("A=1\n");
+    editing.sandbox.write("plain.env", "A=1\n");
+    plant(&session, &editing);
+    for line in [
+        &["get", "-f", "secrets.env", "A"] as &[&str],
+        &["exec", "-f", "secrets.env", "--", "true"],
+        &["decrypt", "secrets.env"],
+        &["encrypt", "plain.env"],
+        &["keys", "-f", "secrets.env"],
+        &["filestatus", "secrets.env"],
+        &["textconv", "secrets.env"],
+        &["drafts", "list"],
+    ] {
+        let reader = ended(&mut editing.dotsops(line));
+        assert_eq!(reader.code, 0, "{line:?}: {}", reader.stderr);
+        assert!(named(&reader, &killed_edit).is_empty(), "{line:?}: {}", reader.stderr);
+        assert_eq!(editing.sessions().len(), 1, "{line:?}");
+    }
+}
+
+#[test]
+fn what_was_left_in_another_place_is_found_too() {
+    let editing = Editing::of("A=old-value\n");
+    let chosen = editing.memory().join("chosen");
+    fs::create_dir(&chosen).unwrap();
+    fs::set_permissions(&chosen, PermissionsExt::from_mode(0o700)).unwrap();
+    killed(&editing, "a", &saves("a"), &["secrets.env"]);
+    let script = "echo \"$1\" > \"$NOTES/path\"";
+    let mut next = editing.command(script, &["--resume", "secrets.env"]);
+    let next = ended(next.env("DOTSOPS_EDIT_DIR", &chosen));
+    assert_eq!(next.code, 0, "{}", next.stderr);
+    assert!(editing.noted("path").starts_with(chosen.to_str().unwrap()));
+    editing.assert_no_plaintext(&[CANARY, "old-value"]);
+    assert_eq!(editing.text(), format!("A=old-value\nNEW={CANARY}\n"));
+}
+
 #[test]
 fn what_was_saved_in_another_file_is_named_and_stays() {
     let editing = Editing::of("A=old-value\n");
@@ -171,7 +232,7 @@ fn an_edit_that_runs_is_left_alone() {
 
 #[test]
 fn nothing_is_followed_and_nothing_of_others_is_touched() {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
     let editing = Editing::of("A=old-value\n");
     killed(&editing, "a", &stays("a"), &["secrets.env"]);
     let session = editing.sessions().remove(0);

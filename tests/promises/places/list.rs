@@ -92,7 +92,7 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "`DOTSOPS_EDIT_DIR`, else `dotsops` in `XDG_RUNTIME_DIR`, else `/dev/shm/dotsops-UID`",
         most: Access::Write,
-        why: "the plaintext while `edit` runs, in memory and yours alone; a disk, `dotsops-UID` in `TMPDIR`, only with `--allow-disk-plaintext`. Whatever changes a file looks into all of them for what a killed edit left",
+        why: "the plaintext while `edit` runs, in memory and yours alone; a disk, `dotsops-UID` in `TMPDIR`, only with `--allow-disk-plaintext`. Every command that writes a file looks into all of them for what a killed edit left, removes it if nothing had been saved, and names it else",
         holds: |run, path| run.scratch.iter().any(|scratch| path.starts_with(scratch) || path.parent() == Some(scratch)),
     },
     Place {

@@ -97,7 +97,7 @@ fn sessions(report: &mut Report, surroundings: &Surroundings) {
         report.finding(
             "drafts",
             format!("an edit was killed, and its plaintext is still in {}", session.display()),
-            "the next command that changes a file, such as `dotsops edit`, removes it, or says how to keep it",
+            "the next command that writes a file, such as `dotsops edit`, removes it, or says how to keep it",
         );
     }
 }
