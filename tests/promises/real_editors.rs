@@ -255,9 +255,13 @@ fn neovim_saves_and_leaves_no_copy() {
 }
 
 #[test]
-fn without_the_precautions_vim_does_leave_copies() {
-    // What shows that the configuration above hoards, and that the search finds it.
-    let Some(vim) = peer("vim", which::which("vim").ok()) else { return };
+fn neovim_killed_leaves_no_copy() {
+    vim_killed_leaves_nothing(|| RealEditor::find("nvim"));
+}
+
+/// What shows that the configuration above hoards, and that the search finds it.
+fn vim_hoards(name: &str, hoards: [&str; 3]) {
+    let Some(vim) = peer(name, which::which(name).ok()) else { return };
     let editor = RealEditor::of(vim.clone());
     let unknown = editor.editing.editor(&format!("exec '{}' \"$@\"", vim.display()));
     let hoarder = RealEditor { program: unknown, ..editor };
@@ -267,9 +271,19 @@ fn without_the_precautions_vim_does_leave_copies() {
     let (code, shown) = pty.end();
     assert_eq!(code, 0, "{shown}");
     let found = leaks(&[&hoarder.editing.sandbox.home()], &[&hoarder.secrets.old, &hoarder.secrets.new], hoarder.begun).join(" ");
-    for hoard in ["/undo/", "/backup/", ".viminfo"] {
+    for hoard in hoards {
         assert!(found.contains(hoard), "{hoard} is not among {found}");
     }
+}
+
+#[test]
+fn without_the_precautions_vim_does_leave_copies() {
+    vim_hoards("vim", ["/undo/", "/backup/", ".viminfo"]);
+}
+
+#[test]
+fn without_the_precautions_neovim_does_leave_copies() {
+    vim_hoards("nvim", ["/undo/", "/backup/", ".shada"]);
 }
 
 /// Searches for the canary, cuts its line, pastes it again, and replaces the value.
