@@ -17,7 +17,7 @@ use rustix::process::{Signal, kill_process};
 
 use crate::support::peers::say;
 use crate::support::random::{Random, number_from, seed};
-use crate::support::writing::{Stands, WRITERS, World, Writer, assert_shared_folders_clean, reference};
+use crate::support::writing::{Saved, Stands, WRITERS, World, Writer, assert_shared_folders_clean, reference};
 
 /// A writer and how long it lives.
 struct Victim {
@@ -39,6 +39,8 @@ struct Tally {
     leftovers: usize,
     sessions: usize,
     drafts: usize,
+    saves: usize,
+    saves_in_drafts: usize,
     edits: usize,
     guards: usize,
 }
@@ -154,6 +156,12 @@ fn kill_one(victim: &Mutex<Victim>, lot: &Lot, tally: &Mutex<Tally>, seed: &str)
         tally.guards += guards;
     }
     world.assert_clean(guards > 0, &when);
+    let saved = world.assert_saved_is_kept(&reference, &when);
+    if is_hit {
+        let mut tally = tally.lock().unwrap();
+        tally.saves += usize::from(saved != Saved::Nothing);
+        tally.saves_in_drafts += usize::from(saved == Saved::InDraft);
+    }
     world.assert_next_works(&when);
     world.assert_clean(false, &format!("{when}, and after the next command"));
 }

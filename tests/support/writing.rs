@@ -24,7 +24,7 @@ const PRIVATE_KEY: &str = "AGE-SECRET-KEY-1";
 pub struct Writer {
     /// What it is called in messages.
     pub name: &'static str,
-    /// Its words; `EDITOR` stands for an editor that adds a line once.
+    /// Its words; `EDITOR` stands for an editor that adds a line once, and then notes that it saved.
     pub arguments: &'static [&'static str],
     /// What it writes, from the work folder.
     pub targets: &'static [&'static str],
@@ -113,6 +113,9 @@ static GROUPED: LazyLock<Vec<u8>> = LazyLock::new(|| {
 /// What a killed process left beside `secrets.env` long ago.
 const LEFTOVER: &str = ".secrets.env.dotsops-0123456789abcdef";
 
+/// The note of an editor that has saved.
+const SAVED: &str = "saved";
+
 /// A folder for one run of one writer.
 pub struct World {
     /// Home, work folder, memory.
@@ -129,6 +132,17 @@ pub enum Stands {
     Old,
     /// As after a run that nothing disturbed.
     New,
+}
+
+/// Where that is which an editor noted as saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Saved {
+    /// No editor noted anything.
+    Nothing,
+    /// In the file.
+    InFile,
+    /// In the draft.
+    InDraft,
 }
 
 impl World {
@@ -150,7 +164,7 @@ impl World {
             sandbox.write("there.txt", "old\n");
             sandbox.write(LEFTOVER, "half of a file");
         }
-        let adds = format!("grep -q '^NEW=' \"$1\" || printf 'NEW={SECOND_CANARY}\\n' >> \"$1\"");
+        let adds = format!("(grep -q '^NEW=' \"$1\" || printf 'NEW={SECOND_CANARY}\\n' >> \"$1\") && : > \"$NOTES/{SAVED}\"");
         if writer.name == "edit --resume" {
             // A draft, and a file that somebody else changed since.
             assert_eq!(editing.edit(&format!("{adds}; exit 1")).code, 7);
@@ -240,6 +254,29 @@ impl World {
             names.into_iter().any(|name| name != "owner.lock" && name != "tmp")
         });
         assert!(session || sessions.is_empty(), "a session is left {when}: {sessions:?}");
+    }
+
+    /// What an editor noted as saved is in the file, or else in a draft: the next edit says so, and an editor that changes nothing
+    /// brings it into the file. Only that editor runs here, or a lost save would be made again.
+    pub fn assert_saved_is_kept(&self, reference: &BTreeMap<&'static str, String>, when: &str) -> Saved {
+        if !self.editing.note(SAVED).exists() {
+            return Saved::Nothing;
+        }
+        let is_new = || self.assert_whole(reference, when).values().all(|stands| *stands == Stands::New);
+        if is_new() {
+            return Saved::InFile;
+        }
+        let (target, editor) = (self.writer.targets[0], self.editing.editor(":"));
+        let edit = |options: &[&str]| {
+            let arguments = [&["edit", "--editor", editor.to_str().unwrap()], options, &[target]].concat();
+            ended(&mut self.editing.dotsops(&arguments))
+        };
+        let pending = edit(&[]);
+        assert_eq!(pending.code, 6, "what was saved is lost {when}: {}", pending.stderr);
+        let resumed = edit(&["--resume"]);
+        assert_eq!(resumed.code, 0, "what was saved is lost {when}: {}", resumed.stderr);
+        assert!(is_new(), "what was saved is lost {when}");
+        Saved::InDraft
     }
 
     /// The same command works again, any other one too, and then nothing is left of what was killed.
