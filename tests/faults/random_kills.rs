@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use dotsops::sys::fault::{FaultPoint, LOGGED_TO};
 use rustix::process::{Signal, kill_process};
 
+use crate::support::editing::CLEAN_WITHIN;
 use crate::support::peers::say;
 use crate::support::random::{Random, number_from, seed};
 use crate::support::writing::{Saved, Stands, WRITERS, World, Writer, assert_shared_folders_clean, reference};
@@ -43,6 +44,7 @@ struct Tally {
     saves_in_drafts: usize,
     edits: usize,
     guards: usize,
+    slowest: Duration,
 }
 
 /// What is drawn for each kill.
@@ -124,9 +126,11 @@ fn kill_one(victim: &Mutex<Victim>, lot: &Lot, tally: &Mutex<Tally>, seed: &str)
             guards += usize::from(kill_process(guard, Signal::KILL).is_ok());
         }
     }
+    let killed = Instant::now();
     child.kill().unwrap();
     let status = child.wait().unwrap();
     world.editing.wait_for_guard();
+    let took = killed.elapsed();
     let is_hit = status.signal() == Some(9);
     {
         let mut victim = victim.lock().unwrap();
@@ -158,7 +162,9 @@ fn kill_one(victim: &Mutex<Victim>, lot: &Lot, tally: &Mutex<Tally>, seed: &str)
     world.assert_clean(guards > 0, &when);
     let saved = world.assert_saved_is_kept(&reference, &when);
     if is_hit {
+        assert!(guards > 0 || took <= CLEAN_WITHIN, "it took {took:?} until all was clean {when}");
         let mut tally = tally.lock().unwrap();
+        tally.slowest = tally.slowest.max(if guards > 0 { Duration::ZERO } else { took });
         tally.saves += usize::from(saved != Saved::Nothing);
         tally.saves_in_drafts += usize::from(saved == Saved::InDraft);
     }

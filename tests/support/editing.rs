@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Pid;
@@ -17,6 +17,9 @@ use super::sandbox::{Ended, Sandbox, ended};
 
 /// What only the plaintext holds. Every shape of it differs from the others.
 pub const CANARY: &str = "canary+5f/3a\"91e7";
+
+/// How long after a kill there may be plaintext, as long as the guard lives.
+pub const CLEAN_WITHIN: Duration = Duration::from_secs(3);
 
 /// A sandbox whose plaintext can be found by nobody else, and looked for.
 pub struct Editing {

@@ -5,12 +5,12 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, getsid, kill_process};
 
 use super::super::hygiene::is_root;
-use crate::support::editing::{CANARY, Editing};
+use crate::support::editing::{CANARY, CLEAN_WITHIN, Editing};
 use crate::support::memory::{memory, places};
 use crate::support::pty::{Pty, is_alive, wait, wait_until};
 use crate::support::sandbox::{copy_program, ended};
@@ -42,7 +42,7 @@ fn row_7_a_kill_after_a_save_leaves_a_draft_and_nothing_else_within_three_second
     let killed = Instant::now();
     kill(&mut edit);
     wait_until("end of the session", || editing.sessions().is_empty());
-    assert!(killed.elapsed() < Duration::from_secs(3), "{:?}", killed.elapsed());
+    assert!(killed.elapsed() < CLEAN_WITHIN, "{:?}", killed.elapsed());
     editing.wait_for_guard();
     assert!(is_gone(&editing));
     assert_eq!(editing.bytes(), before);
