@@ -1,6 +1,7 @@
 //! Faults at every step of every write, in a program built with the Cargo feature `faults`:
 //! `cargo test --features faults --test faults`.
 
+mod ending;
 mod every_step;
 mod overtaken;
 mod random_kills;

@@ -3,11 +3,11 @@
 //! many.
 
 use std::fs;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::ending::{End, quiet};
 use crate::support::editing::{CANARY, CLEAN_WITHIN, Editing};
 use crate::support::peers::say;
 use crate::support::pty::{Pty, is_alive, wait, wait_until};
@@ -24,18 +24,6 @@ while [ $count -lt 200 ]; do
 done
 exec sleep 600"#;
 
-/// How an edit is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
-    Killed,
-    KilledWithItsGuard,
-    Terminated,
-    HungUp,
-    TerminalClosed,
-}
-
-const ENDS: [End; 5] = [End::Killed, End::KilledWithItsGuard, End::Terminated, End::HungUp, End::TerminalClosed];
-
 #[test]
 fn nothing_that_was_saved_is_lost() {
     let kills = number_from("DOTSOPS_KILLS").unwrap_or(200) / 4;
@@ -43,7 +31,7 @@ fn nothing_that_was_saved_is_lost() {
     let mut random = Random(seed);
     let (mut with_saves, mut with_draft, mut slowest) = (0, 0, Duration::ZERO);
     for round in 0..kills {
-        let end = ENDS[round as usize % ENDS.len()];
+        let end = End::ALL[round as usize % End::ALL.len()];
         // Before the first save, among the saves, and after the last one.
         let after = [0, 1, 3, 10, 50, 200][random.below(6)];
         let pause = Duration::from_micros(random.below(20_000) as u64);
@@ -90,20 +78,10 @@ fn end_one(end: End, after: usize, pause: Duration, when: &str) -> (bool, bool, 
                 wait_until("end of the guard", || !is_alive(&guard.as_raw_nonzero().to_string()));
             }
         }
-        let signal = match end {
-            End::Terminated => Signal::TERM,
-            End::HungUp => Signal::HUP,
-            _ => Signal::KILL,
-        };
-        kill_process(pid, signal).unwrap();
+        kill_process(pid, end.signal()).unwrap();
         code = wait(&mut child);
     }
-    let expected = match end {
-        End::Killed | End::KilledWithItsGuard => 137,
-        End::Terminated => 143,
-        End::HungUp | End::TerminalClosed => 129,
-    };
-    assert_eq!(code, expected, "{when}");
+    assert_eq!(code, end.code(), "{when}");
     editing.wait_for_guard();
     let took = started.elapsed();
     if end == End::KilledWithItsGuard {
@@ -131,8 +109,4 @@ fn end_one(end: End, after: usize, pause: Duration, when: &str) -> (bool, bool, 
     assert!(count >= saved, "the last save was {saved}, and {count} is kept {when}");
     assert!(count <= saved + 1, "{when}");
     (saved > 0, has_draft, took)
-}
-
-fn quiet(command: &mut Command) -> &mut Command {
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
 }

@@ -112,6 +112,11 @@ impl Pty {
         (code(status), self.shown)
     }
 
+    /// Whether the program has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Closes the terminal, as a window that is closed, and returns how the program ended.
     pub fn hang_up(self) -> i32 {
         let Self { controller, mut child, .. } = self;
