@@ -13,19 +13,16 @@ use std::path::Path;
 use time::UtcDateTime;
 
 use crate::document::metadata::Metadata;
-use crate::document::selection::Selection;
 use crate::document::{DecryptedDocument, EncryptError, EncryptedDocument, OpenError, encrypt_new, leaves_in_clear};
 use crate::format::{EmitError, Format};
 use crate::keys::keyring::Keyring;
 use crate::keys::{WrapError, shown};
 use crate::ops::change::ChangeError;
-use crate::ops::edit::check::CONFLICT;
 use crate::ops::encrypt::{self, EncryptError as SealError};
 use crate::ops::file::{self, FileError};
 use crate::ops::new_file::{self, NewFileError};
 use crate::secret::{DataKey, SecretBytes};
-use crate::tree::{Comment, Item, Mapping, Tree};
-use items::{Conflict, Merged};
+use crate::tree::{Mapping, Tree};
 use readers::{CannotUnite, SameKey, Side, Work};
 
 /// The opened versions of one file.
@@ -131,8 +128,10 @@ pub fn merge(
     let clear_before = |tree: &Tree| leaves_in_clear(tree, &ours.metadata().selection).names;
     let mut allowed = clear_before(&ours.tree);
     allowed.extend(clear_before(&theirs.tree));
-    let tree = with_marks(merged, format)?;
-    check_marks(&tree, &ours.metadata().selection)?;
+    let tree = marks::with_marks(merged, format)?;
+    if marks::are_in_clear(&tree, &ours.metadata().selection) {
+        return Err(MergeError::MarksInClear);
+    }
     if let Some(name) = clear_before(&tree).into_iter().find(|name| !allowed.contains(name)) {
         return Err(MergeError::WouldBeClear { name: name.to_string() });
     }
@@ -183,49 +182,6 @@ fn is_same_rule(one: &Metadata, other: &Metadata) -> bool {
     let rule =
         |metadata: &Metadata| (metadata.selection.option(), metadata.selection.text().to_owned(), metadata.mac_only_encrypted);
     rule(one) == rule(other)
-}
-
-/// The merged tree; above each entry in conflict both sides as lines that begin with [`CONFLICT`].
-///
-/// # Errors
-/// [`EmitError`] if an entry cannot be written.
-pub fn with_marks(merged: Merged, format: &dyn Format) -> Result<Tree, EmitError> {
-    let Merged { tree, conflicts } = merged;
-    let mut conflicts = conflicts.into_iter().peekable();
-    let mut items = Vec::new();
-    for (at, item) in tree.documents.into_iter().flat_map(|document| document.items).enumerate() {
-        if let Some(Conflict { name, ours, theirs, .. }) = conflicts.next_if(|conflict| conflict.at == at) {
-            for (whose, side) in [("mine", ours), ("theirs", theirs)] {
-                items.push(Item::Comment(mark(whose, &name, side, format)?));
-            }
-        }
-        items.push(item);
-    }
-    Ok(Tree::of(Mapping { items }))
-}
-
-/// One side of a conflict as a comment.
-fn mark(whose: &str, name: &str, side: Option<Item>, format: &dyn Format) -> Result<Comment, EmitError> {
-    let line = match side {
-        Some(item) => format.emit(&Tree::of(Mapping { items: vec![item] }), None, None)?,
-        None => SecretBytes::copy_of(format!("{name} was removed").as_bytes()),
-    };
-    let head = CONFLICT.trim_start_matches('#');
-    let mut text = SecretBytes::with_capacity(head.len() + whose.len() + 1 + line.len());
-    text.push(head.as_bytes());
-    text.push(whose.as_bytes());
-    text.push(b" ");
-    text.push(line.expose().strip_suffix(b"\n").unwrap_or(line.expose()));
-    Ok(Comment { text, inline: false })
-}
-
-/// Marks hold values, so they must be encrypted like these.
-fn check_marks(tree: &Tree, selection: &Selection) -> Result<(), MergeError> {
-    let head = CONFLICT.trim_start_matches('#').as_bytes();
-    match leaves_in_clear(tree, selection).comments.iter().any(|comment| comment.expose().starts_with(head)) {
-        true => Err(MergeError::MarksInClear),
-        false => Ok(()),
-    }
 }
 
 /// Why a version of a file stays shut.

@@ -17,11 +17,9 @@ use crate::format::{Format, ParseError, dotenv};
 use crate::ops::encrypt::{self, secret_in_comment};
 use crate::ops::exec::policy::Effect;
 use crate::ops::file;
+use crate::ops::merge::marks::CONFLICT;
 use crate::secret::{SecretBytes, SecretString};
 use crate::tree::{Item, Key, Mapping, Tree, Value};
-
-/// How a line begins that shows the two sides of a conflict. It is a question to the user and is never stored.
-pub const CONFLICT: &str = "#!dotsops ";
 
 /// An edited text that can be stored.
 pub struct Checked {

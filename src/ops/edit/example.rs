@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::check::CONFLICT;
 use crate::dialect::names::{RESERVED_PREFIX, is_portable_name};
 use crate::dialect::scanner::{Kind, Scanner};
 use crate::dialect::{self, DecodeError};
 use crate::ops::init;
+use crate::ops::merge::marks::CONFLICT;
 use crate::secret::SecretBytes;
 use crate::sys::regular_file::{ReadError, read_regular};
 use crate::sys::terminal::escape_for_terminal;

@@ -1,13 +1,62 @@
-//! The lines that a merge leaves where both sides changed a name, read again.
+//! The lines that a merge leaves where both sides changed a name: written, and read again.
 //!
-//! Its one invariant: of a mark nothing is told but its side, and a name that stands in the file anyway.
+//! Its one invariant: a mark holds all that its side has, and of it nothing is told but its side, and a name that stands in the file
+//! anyway.
 
 use std::collections::HashSet;
 
+use super::items::{Conflict, Merged};
 use crate::dialect::scanner::{Kind, scan};
-use crate::ops::edit::check::CONFLICT;
+use crate::document::leaves_in_clear;
+use crate::document::selection::Selection;
+use crate::format::{EmitError, Format};
 use crate::ops::file::variable_name;
-use crate::tree::{Comment, Item, Tree};
+use crate::secret::SecretBytes;
+use crate::tree::{Comment, Item, Mapping, Tree};
+
+/// How a line begins that shows the two sides of a conflict. It is a question to the user, and no edit stores it.
+pub const CONFLICT: &str = "#!dotsops ";
+
+/// The same without what makes it a comment.
+const HEAD: &str = "!dotsops ";
+
+/// The merged tree; above each entry in conflict both sides as lines that begin with [`CONFLICT`].
+///
+/// # Errors
+/// [`EmitError`] if an entry cannot be written.
+pub fn with_marks(merged: Merged, format: &dyn Format) -> Result<Tree, EmitError> {
+    let Merged { tree, conflicts } = merged;
+    let mut conflicts = conflicts.into_iter().peekable();
+    let mut items = Vec::new();
+    for (at, item) in tree.documents.into_iter().flat_map(|document| document.items).enumerate() {
+        if let Some(Conflict { name, ours, theirs, .. }) = conflicts.next_if(|conflict| conflict.at == at) {
+            for (whose, side) in [("mine", ours), ("theirs", theirs)] {
+                items.push(Item::Comment(mark(whose, &name, side, format)?));
+            }
+        }
+        items.push(item);
+    }
+    Ok(Tree::of(Mapping { items }))
+}
+
+/// One side of a conflict as a comment.
+fn mark(whose: &str, name: &str, side: Option<Item>, format: &dyn Format) -> Result<Comment, EmitError> {
+    let line = match side {
+        Some(item) => format.emit(&Tree::of(Mapping { items: vec![item] }), None, None)?,
+        None => SecretBytes::copy_of(format!("{name} was removed").as_bytes()),
+    };
+    let mut text = SecretBytes::with_capacity(HEAD.len() + whose.len() + 1 + line.len());
+    text.push(HEAD.as_bytes());
+    text.push(whose.as_bytes());
+    text.push(b" ");
+    text.push(line.expose().strip_suffix(b"\n").unwrap_or(line.expose()));
+    Ok(Comment { text, inline: false })
+}
+
+/// Whether marks stand in `tree` that a file would leave in clear. They hold values, so they must be encrypted like these.
+pub fn are_in_clear(tree: &Tree, selection: &Selection) -> bool {
+    leaves_in_clear(tree, selection).comments.iter().any(|comment| comment.expose().starts_with(HEAD.as_bytes()))
+}
 
 /// One side of a conflict that nobody has decided.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +98,7 @@ pub fn undecided(tree: &Tree) -> Vec<String> {
 
 fn text_of(item: &Item) -> Option<&str> {
     let Item::Comment(Comment { text, .. }) = item else { return None };
-    std::str::from_utf8(text.expose()).ok()?.strip_prefix(CONFLICT.trim_start_matches('#'))
+    std::str::from_utf8(text.expose()).ok()?.strip_prefix(HEAD)
 }
 
 fn name_of(item: &Item) -> Option<String> {
