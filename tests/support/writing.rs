@@ -164,7 +164,10 @@ impl World {
             sandbox.write("there.txt", "old\n");
             sandbox.write(LEFTOVER, "half of a file");
         }
-        let adds = format!("(grep -q '^NEW=' \"$1\" || printf 'NEW={SECOND_CANARY}\\n' >> \"$1\") && : > \"$NOTES/{SAVED}\"");
+        // Open for a moment after that, so that a kill can meet it there.
+        let adds = format!(
+            "(grep -q '^NEW=' \"$1\" || printf 'NEW={SECOND_CANARY}\\n' >> \"$1\") && : > \"$NOTES/{SAVED}\" && sleep 0.02"
+        );
         if writer.name == "edit --resume" {
             // A draft, and a file that somebody else changed since.
             assert_eq!(editing.edit(&format!("{adds}; exit 1")).code, 7);
