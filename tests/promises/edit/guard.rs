@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, getsid, kill_process};
 use super::super::hygiene::is_root;
 use crate::support::editing::{CANARY, CLEAN_WITHIN, Editing};
 use crate::support::memory::{memory, places};
+use crate::support::peers::given;
 use crate::support::pty::{Pty, is_alive, wait, wait_until};
 use crate::support::sandbox::{copy_program, ended};
 
@@ -169,8 +170,8 @@ fn stands(open: &[String]) -> bool {
 
 #[test]
 fn the_guard_holds_what_it_needs_and_no_value() {
-    if !is_root() {
-        return crate::support::peers::say("skipped: only root can look into a process that is not dumpable");
+    if !given(is_root(), "only root can look into a process that is not dumpable") {
+        return;
     }
     let editing = Editing::of(&format!("A={CANARY}\n"));
     let mut edit = begun(&editing, SAVES_AND_STAYS);
