@@ -10,6 +10,7 @@ use dotsops::secret::{DataKey, SecretBytes};
 
 use crate::support::document::{encrypted, keyring, metadata};
 use crate::support::peers::say;
+use crate::support::pty::Pty;
 use crate::support::random::{Random, seed};
 use crate::support::sandbox::{RECIPIENT, Sandbox, ended};
 use crate::support::trace::{Access, Event, Trace, strace};
@@ -200,17 +201,47 @@ fn nothing_in_an_encrypted_file_drives_the_terminal_behind_git() {
     assert!(!shown.lines().any(|line| line == "recipient: all is well"), "{shown}");
 }
 
-#[test]
-fn nobody_at_a_terminal_is_asked_for_the_passphrase_of_an_identity() {
-    let sandbox = Sandbox::with_identity();
-    sandbox.encrypted("secrets.env", TEXT);
+/// A user whose only identity has a passphrase, and `ssh.env` and `more.env` that it opens.
+fn with_a_locked_identity() -> Sandbox {
+    let sandbox = Sandbox::empty();
     let locked = include_str!("../vectors/ssh/throwaway_ed25519_passphrase");
-    let recipient = include_str!("../vectors/ssh/throwaway_ed25519.pub").trim();
-    sandbox.write("plain.env", TEXT);
-    let made = sandbox.run(&["encrypt", "--blind", "--allow-plaintext", "*", "--age", recipient, "-o", "ssh.env", "plain.env"]);
-    assert_eq!(made.code, 0, "{}", made.stderr);
+    let recipient = include_str!("../vectors/ssh/throwaway_ed25519_passphrase.pub").trim();
+    for (name, text) in [("ssh.env", TEXT.to_owned()), ("more.env", format!("{TEXT}MORE=1\n"))] {
+        sandbox.write("plain.env", text);
+        let made = sandbox.run(&["encrypt", "--blind", "--allow-plaintext", "*", "--age", recipient, "-o", name, "plain.env"]);
+        assert_eq!(made.code, 0, "{}", made.stderr);
+    }
     fs::create_dir(sandbox.home().join(".ssh")).unwrap();
     fs::write(sandbox.home().join(".ssh/id_ed25519"), locked).unwrap();
-    let (code, shown) = crate::support::pty::Pty::run(&mut sandbox.dotsops(["textconv", "ssh.env"])).end();
+    sandbox
+}
+
+#[test]
+fn nobody_at_a_terminal_is_asked_for_the_passphrase_of_an_identity() {
+    let sandbox = with_a_locked_identity();
+    let (code, shown) = Pty::run(&mut sandbox.dotsops(["textconv", "ssh.env"])).end();
     assert!(code == 0 && shown.contains("A=<encrypted ") && !shown.contains("passphrase for"), "{shown}");
+}
+
+#[test]
+fn diff_and_merge_which_a_person_runs_ask_for_it_and_run_commands_for_identities() {
+    let sandbox = with_a_locked_identity();
+    sandbox.write("base.env", "");
+    for (line, end) in [(&["diff", "ssh.env", "more.env"] as &[&str], 1), (&["merge", "base.env", "ssh.env", "more.env"], 0)] {
+        let mut pty = Pty::run(&mut sandbox.dotsops(line));
+        pty.wait_for("passphrase for");
+        pty.type_keys("throwaway\r");
+        let (code, shown) = pty.end();
+        assert_eq!(code, end, "{line:?}: {shown}");
+    }
+    let sandbox = Sandbox::with_identity();
+    sandbox.write("base.env", "");
+    sandbox.encrypted("ssh.env", TEXT);
+    sandbox.encrypted("more.env", &format!("{TEXT}MORE=1\n"));
+    fs::rename(sandbox.home().join(".config/sops/age/keys.txt"), sandbox.path("identity")).unwrap();
+    let prints = format!("cat {}", sandbox.path("identity").display());
+    for (line, end) in [(&["diff", "ssh.env", "more.env"] as &[&str], 1), (&["merge", "base.env", "ssh.env", "more.env"], 0)] {
+        let run = ended(sandbox.dotsops(line).env("SOPS_AGE_KEY_CMD", &prints));
+        assert_eq!(run.code, end, "{line:?}: {}", run.stderr);
+    }
 }
