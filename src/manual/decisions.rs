@@ -37,6 +37,32 @@
 //! the file can open the draft, and nobody else. But the file may get a new data key, or vanish, before the draft is resumed. With the
 //! encrypted file inside, the draft opens by itself, and it is known what was typed against what.
 //!
+//! # Why does a process guard each edit?
+//!
+//! Nothing can be done in a process that is killed, and plaintext in memory would stay until somebody runs the next command. So [a second
+//! one](crate::ops::edit::guard) waits for the end of the first, ends the editor, seals what was saved, and wipes. It is the program itself,
+//! started afresh rather than forked: a fork would hold every value that the edit has. It is told the draft's key, from which the data key
+//! does not follow. An edit that can have no guard goes on, and says so.
+//!
+//! # Why merge by name?
+//!
+//! Ciphertext cannot be merged by lines: two changes anywhere change the MAC, and a new data key changes all. A `.env` file is a list of
+//! names, and people change names; so [a merge](crate::ops::merge) compares what each side did to each name, and keeps the tokens of what
+//! nobody changed. What both changed, each in its own way, is never decided for them: both values stand in the file, encrypted and marked,
+//! until somebody has decided in the editor. `edit` does the same with a file that was changed meanwhile.
+//!
+//! # Why does `textconv` show masks?
+//!
+//! What git shows gets into pagers, logs and screens, so it holds no value. But ciphertext says of each line of a rotated file that it
+//! changed. A [mask](crate::ops::mask) of name and value under a key of the user's own is the same for the same value, and tells others
+//! nothing, as a bare hash of a short value would. Without a key that opens the file the ciphertext is hashed instead.
+//!
+//! # Who may be asked, and where does nobody answer?
+//!
+//! git runs `textconv` for every file of a log, so it never asks, runs no command and no plugin, and never fails. `diff` and `merge` are run
+//! by a person, the latter by way of `git merge`: like every other verb they may ask for a passphrase at the terminal, and run the
+//! commands and plugins that the user named. Without a terminal nothing is asked, and what stays shut is said.
+//!
 //! # Why is there `encrypt --blind`, but no `edit --blind`?
 //!
 //! A file may well be made for others alone; only it should not happen by oversight, so it [has to be said](crate::ops::readers). That

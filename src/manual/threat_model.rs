@@ -5,9 +5,9 @@
 //! | attacker or accident | | answer |
 //! |---|---|---|
 //! | other users of the machine, backups, a disk that somebody reads, a lost laptop | yes | plaintext lies in memory, in a folder that one user can enter; editors write no copies; drafts are encrypted |
-//! | a crash, a hang-up, a full disk, a power cut | yes | at each step the old or the new file is there; what was saved in the editor is in a sealed draft first |
+//! | a crash, a hang-up, a full disk, a power cut | yes | at each step the old or the new file is there; what was saved in the editor is in a sealed draft first; [a guard](crate::ops::edit::guard) makes one and removes the plaintext if dotsops is killed |
 //! | somebody who can change the file but holds no key, as in a pull request | yes | refused, or warned of; see below |
-//! | a second editor, or `git pull` meanwhile | yes | a lock; the file is replaced only if it still is what was opened |
+//! | a second editor, or `git pull` meanwhile | yes | a lock; the file is replaced only if it still is what was opened, else [both changes are merged by name](crate::ops::merge), and what both changed is shown with both values |
 //! | careless programs of the same user: plugins, loggers, crash handlers | yes | flags for editors; no core dump; nothing secret in errors, arguments and logs |
 //! | a hostile program of the same user, root, a hypervisor, a hibernation image | no | made harder: not dumpable, keys locked in memory and wiped |
 //! | a recipient | no | holds the data key, and so can write anything |
