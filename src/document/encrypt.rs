@@ -5,7 +5,7 @@
 //! Source: getsops/sops `sops.go` (`Tree.Encrypt`), `aes/cipher.go` (the nonce stash), v3.13.3. sops remembers one nonce for each
 //! value and name; we remember every token and its place, so that equal lines keep different tokens, each its own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
 use sha2::{Digest, Sha256};
@@ -184,7 +184,7 @@ impl<T: Iterator<Item = Option<SecretBytes>>> Leaves for Sealing<'_, T> {
 /// Chooses for each leaf of `wanted` the token of `known` that it keeps.
 ///
 /// What stands unchanged from the beginning of the file, or from its end, keeps its own. Between, equal values under one name take
-/// their tokens in file order, first those of `known`, then those of `beside`.
+/// their tokens in file order, first those of `known`, then those that `beside` alone has: no two lines get one token.
 fn kept_tokens<'a>(
     known: &Known<'a>,
     beside: Option<&Known<'a>>,
@@ -198,9 +198,16 @@ fn kept_tokens<'a>(
     let behind = (1..=shorter - before).take_while(|back| same(count - back, total - back)).count();
 
     let mut between: HashMap<Meaning, VecDeque<&SecretBytes>> = HashMap::new();
-    let pool = beside.into_iter().flat_map(|beside| (0..beside.len()).map(move |at| (beside, at)));
-    for (known, at) in (before..count - behind).map(|at| (known, at)).chain(pool) {
-        between.entry(meaning(known.aad(at), known.plaintext(at))).or_default().extend(known.token(at));
+    let mut offer = |known: &Known<'a>, at: usize, token: &'a SecretBytes| {
+        between.entry(meaning(known.aad(at), known.plaintext(at))).or_default().push_back(token);
+    };
+    for at in before..count - behind {
+        known.token(at).into_iter().for_each(|token| offer(known, at, token));
+    }
+    if let Some(beside) = beside {
+        let own: HashSet<&[u8]> = (0..count).filter_map(|at| known.token(at)).map(SecretBytes::expose).collect();
+        let only_there = |at| beside.token(at).filter(|token| !own.contains(token.expose()));
+        (0..beside.len()).for_each(|at| only_there(at).into_iter().for_each(|token| offer(beside, at, token)));
     }
     let mut kept = Vec::with_capacity(total);
     kept.extend((0..before).map(|at| known.token(at)));
