@@ -3,6 +3,7 @@
 mod architecture;
 mod dialect;
 mod man_pages;
+mod merge_laws;
 mod promises;
 mod promises_page;
 mod properties;
