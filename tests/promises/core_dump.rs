@@ -60,8 +60,7 @@ impl Handler {
         let installed = fs::write(PATTERN, format!("|{} %p %E", script.display()));
         let handler = Self { before, dumps, lock };
         // Not even root of every container may.
-        let is_installed = installed.is_ok();
-        peers::given(is_installed, "the handler of core dumps cannot be changed here").then_some(handler)
+        peers::has(installed.is_ok(), "the handler of core dumps cannot be changed here").then_some(handler)
     }
 
     /// The dump of `process`, if one was kept.

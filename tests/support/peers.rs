@@ -33,6 +33,14 @@ pub fn say(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
+/// Whether the machine has what nobody can install, be it that other peers are required: a test without it is skipped with a word.
+pub fn has(is_there: bool, why: &str) -> bool {
+    if !is_there {
+        say(&format!("skipped: {why}"));
+    }
+    is_there
+}
+
 /// Whether a missing program fails its test.
 pub fn are_required() -> bool {
     std::env::var_os("DOTSOPS_REQUIRE_PEERS").is_some_and(|value| value == "1")

@@ -5,7 +5,8 @@
 //!
 //! An item is known by its name, a comment by its text, each by how often that stood before it, a blank line by what stands above it.
 //! What both sides left where it was divides the file; between two such items each side's changes are joined. So a change of one line
-//! never stands in the way of a change of its neighbour, and merging in either direction gives the same items in the same order.
+//! never stands in the way of a change of its neighbour. Merging in either direction gives the same items, and in the same order unless a
+//! side moved some.
 
 use std::collections::{HashMap, HashSet};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use crate::support::editing::{CANARY, Editing};
-use crate::support::peers::given;
+use crate::support::peers::has;
 use crate::support::pty::{Pty, wait, wait_until};
 use crate::support::sandbox::{Ended, ended};
 
@@ -215,7 +215,7 @@ fn row_43_an_access_list_stays() {
         |(tag, permission, id): (u16, u16, u32)| [&tag.to_le_bytes()[..], &permission.to_le_bytes(), &id.to_le_bytes()].concat();
     let list = [&2u32.to_le_bytes()[..], &entries.map(entry).concat()].concat();
     let set = rustix::fs::setxattr(&path, c"system.posix_acl_access", &list, rustix::fs::XattrFlags::empty());
-    if !given(set.is_ok(), "the temporary folder knows no access lists") {
+    if !has(set.is_ok(), "the temporary folder knows no access lists") {
         return;
     }
     let ended = editing.edit(APPENDS);
@@ -267,7 +267,7 @@ fn row_46_without_any_memory_the_plaintext_is_kept_off_the_disk_unless_allowed()
     let editing = Editing::of("A=old-value\n");
     let disk = editing.sandbox.root().join("disk");
     fs::create_dir(&disk).unwrap();
-    if !given(rustix::fs::statfs(&disk).unwrap().f_type != 0x0102_1994, "the temporary folder is in memory") {
+    if !has(rustix::fs::statfs(&disk).unwrap().f_type != 0x0102_1994, "the temporary folder is in memory") {
         return;
     }
     // The system's shared memory becomes a disk.
