@@ -67,7 +67,9 @@ fn stored_definition<'text>(
     }
     let refusal = |reason, name| Refusal { lines: statement.lines.clone(), column: None, name, reason };
     let Some((equals, value)) = &definition.value else {
-        return Err(refusal(Reason::NoEquals, shown(definition.name).filter(|name| is_surely_a_name(name))));
+        // It may be a piece of a value, of which not even a copy is made.
+        let name = Some(definition.name).filter(|name| is_surely_a_name(name)).and_then(shown);
+        return Err(refusal(Reason::NoEquals, name));
     };
     let mut note = |kind| notes.push(Note { line: *statement.lines.start(), name: shown(definition.name), kind });
 
@@ -150,7 +152,7 @@ pub(super) fn name_refusal(statement: &Statement<'_>, definition: &Definition<'_
         _ if name.starts_with(RESERVED_PREFIX) => Reason::Reserved,
         _ => return None,
     };
-    let name = shown(name).filter(|name| definition.value.is_some() || is_surely_a_name(name));
+    let name = Some(name).filter(|name| definition.value.is_some() || is_surely_a_name(name)).and_then(shown);
     Some(Refusal { lines: statement.lines.clone(), column: None, name, reason })
 }
 
