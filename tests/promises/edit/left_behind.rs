@@ -31,8 +31,9 @@ fn begun(editing: &Editing, name: &str, script: &str, arguments: &[&str]) -> Chi
 fn kill_all(mut edit: Child) {
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", edit.id())).unwrap();
     let children: Vec<Pid> = children.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
-    // The one that would clean up first.
-    for process in children.iter().rev() {
+    // One that still ran would clean up after the others' death.
+    kill_process(Pid::from_child(&edit), Signal::STOP).unwrap();
+    for process in &children {
         kill_process(*process, Signal::KILL).unwrap();
     }
     edit.kill().unwrap();
