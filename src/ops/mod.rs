@@ -10,6 +10,7 @@ pub mod exec;
 pub mod file;
 pub mod generate;
 pub mod git;
+pub mod glob;
 pub mod init;
 pub mod mask;
 pub mod merge;

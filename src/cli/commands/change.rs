@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::left_behind;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::{self, Durability, Original};
-use crate::ops::exec::policy::glob_matches;
+use crate::ops::glob::glob_matches;
 use crate::ops::variable::{Plan, VariableError, Variables};
 use crate::sys::atomic_write::ReadOnly;
 use crate::sys::file_lock::FileLock;

@@ -11,8 +11,9 @@ use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::ops::exec::known::Known;
-use crate::ops::exec::policy::{glob_matches, holds_key};
+use crate::ops::exec::policy::holds_key;
 use crate::ops::exec::{self, Names, Options, Warning};
+use crate::ops::glob::glob_matches;
 use crate::secret::SecretBytes;
 use crate::sys::process::{self, Program};
 

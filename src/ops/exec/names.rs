@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use super::policy::glob_matches;
+use crate::ops::glob::glob_matches;
 
 /// What is passed of the files' variables: those that `only` names, but for those that `except` names, with a prefix.
 ///
