@@ -12,7 +12,7 @@ use crate::cli::left_behind;
 use crate::cli::output::Output;
 use crate::ops::edit::check::{Changes, Mistakes};
 use crate::ops::edit::dialog::{Choice, Consent, Dialog, Fact, Finding};
-use crate::ops::edit::drafts::DraftPlace;
+use crate::ops::edit::draft_place::DraftPlace;
 use crate::ops::edit::editors::Editor;
 use crate::ops::edit::error::{DraftFailure, EditError};
 use crate::ops::edit::meanwhile::Meanwhile;

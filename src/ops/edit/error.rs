@@ -1,6 +1,6 @@
 //! Why an edit did not end with a saved file.
 //!
-//! Whether a draft is kept then is not said here: [`super::drafts::DraftPlace::is_taken`] knows.
+//! Whether a draft is kept then is not said here: [`super::draft_place::DraftPlace::is_taken`] knows.
 
 use std::io;
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::draft::{DraftKey, Reader, push_field};
-use super::drafts::DraftPlace;
+use super::draft_place::DraftPlace;
 use super::sweep::{Judged, judge};
 use crate::secret::SecretBytes;
 use crate::sys::companion::{Companion, Duty, Ending};

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::check::{self, Changes};
 use super::draft::{self, Draft, DraftError, SealedDraft};
-use super::drafts::DraftPlace;
+use super::draft_place::DraftPlace;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::Original;
 use crate::ops::file::MAX_FILE;

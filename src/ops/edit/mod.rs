@@ -8,7 +8,7 @@ mod blocks;
 pub mod check;
 pub mod dialog;
 pub mod draft;
-pub mod drafts;
+pub mod draft_place;
 pub mod editors;
 pub mod error;
 pub mod example;

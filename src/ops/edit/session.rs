@@ -18,7 +18,7 @@ use super::base::Base;
 use super::check::{Changes, Checked};
 use super::dialog::{Choice, Consent, Dialog, Fact};
 use super::draft::{Draft, DraftError, DraftKey};
-use super::drafts::DraftPlace;
+use super::draft_place::DraftPlace;
 use super::editors::Editor;
 use super::error::{DraftFailure, EditError};
 use super::guard;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::draft::{Draft, DraftKey};
-use super::drafts::DraftPlace;
+use super::draft_place::DraftPlace;
 use super::error::EditError;
 use super::meta::Meta;
 use crate::keys::keyring::Keyring;
