@@ -43,7 +43,7 @@ mod armed {
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use rustix::io::Errno;
-    use rustix::process::{Signal, getpid, kill_process};
+    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, getsid, kill_process, waitid};
 
     /// The variable that says what is to happen where, as [`arm`] reads it.
     pub const ARMED_BY: &str = "DOTSOPS_CRASH";
@@ -145,8 +145,12 @@ mod armed {
     /// What happens at a point.
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Fault {
-        /// The process is killed.
-        Kill,
+        /// The process gets this signal.
+        Signal(Signal),
+        /// Its companion is killed, and it goes on without.
+        CompanionKilled,
+        /// Both are killed, the companion first: it would be at work by then.
+        BothKilled,
         /// The step fails with this error.
         Error(Errno),
         /// The next write is interrupted, the one after it takes a single byte.
@@ -162,8 +166,9 @@ mod armed {
 
     static PLAN: OnceLock<Plan> = OnceLock::new();
 
-    /// Tells what is to happen: `faults` is `POINT[#TIME]:KIND`, several separated by commas, where a kind is `kill`, `eio`, `enospc`,
-    /// `eopnotsupp` or `short`; each point reached is added to the file `log`, with the time in microseconds.
+    /// Tells what is to happen: `faults` is `POINT[#TIME]:KIND`, several separated by commas, where a kind is `kill`, `term`, `hup`,
+    /// `stop`, `companion`, `both`, `eio`, `enospc`, `eopnotsupp` or `short`; each point reached is added to the file `log`, with the time
+    /// in microseconds.
     ///
     /// # Panics
     /// If `faults` is none of this: a test that asks for nothing must not pass.
@@ -178,7 +183,12 @@ mod armed {
         let (name, time) = point.split_once('#').unwrap_or((point, "1"));
         let point = FaultPoint::ALL.iter().find(|point| point.name() == name).expect("DOTSOPS_CRASH names no point");
         let kind = match kind {
-            "kill" => Fault::Kill,
+            "kill" => Fault::Signal(Signal::KILL),
+            "term" => Fault::Signal(Signal::TERM),
+            "hup" => Fault::Signal(Signal::HUP),
+            "stop" => Fault::Signal(Signal::STOP),
+            "companion" => Fault::CompanionKilled,
+            "both" => Fault::BothKilled,
             "eio" => Fault::Error(Errno::IO),
             "enospc" => Fault::Error(Errno::NOSPC),
             "eopnotsupp" => Fault::Error(Errno::OPNOTSUPP),
@@ -209,13 +219,33 @@ mod armed {
             log.write_all(format!("{} {now}\n", point.name()).as_bytes())?;
         }
         match fault_at(point, time) {
-            Some(Fault::Kill) => {
+            Some(Fault::Signal(signal)) => {
+                let _ = kill_process(getpid(), signal);
+                Ok(false)
+            }
+            Some(Fault::CompanionKilled) => {
+                kill_companion();
+                Ok(false)
+            }
+            Some(Fault::BothKilled) => {
+                kill_companion();
                 let _ = kill_process(getpid(), Signal::KILL);
                 Ok(false)
             }
             Some(Fault::Error(error)) if point.can_fail() => Err(error.into()),
             fault => Ok(fault == Some(Fault::Short)),
         }
+    }
+
+    /// Kills the companion, and returns when it is dead. Nothing else that we start is in a session of its own.
+    fn kill_companion() {
+        let children = std::fs::read_to_string("/proc/thread-self/children").expect("no children are listed here");
+        let mut children = children.split_whitespace().filter_map(|number| Pid::from_raw(number.parse().ok()?));
+        let leads_a_session = |child: &Pid| getsid(Some(*child)).is_ok_and(|session| session == *child);
+        let companion = children.find(leads_a_session).expect("there is no companion to kill");
+        let _ = kill_process(companion, Signal::KILL);
+        // Only until it can be waited for: that is for whoever started it.
+        let _ = waitid(WaitId::Pid(companion), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
     }
 
     fn fault_at(point: FaultPoint, time: usize) -> Option<Fault> {

@@ -1,8 +1,11 @@
 //! The ways in which an edit is ended from outside.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
+
+use crate::support::pty::Pty;
 
 /// How an edit is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +19,17 @@ pub enum End {
 
 impl End {
     pub const ALL: [Self; 5] = [Self::Killed, Self::KilledWithItsGuard, Self::Terminated, Self::HungUp, Self::TerminalClosed];
+
+    /// The fault that ends an edit so at a point; one whose terminal is to be closed is only stopped by it, for [`close_when_stopped`].
+    pub fn fault(self) -> &'static str {
+        match self {
+            Self::Killed => "kill",
+            Self::KilledWithItsGuard => "both",
+            Self::Terminated => "term",
+            Self::HungUp => "hup",
+            Self::TerminalClosed => "stop",
+        }
+    }
 
     /// What the edit gets.
     pub fn signal(self) -> Signal {
@@ -35,6 +49,14 @@ impl End {
     pub fn is_caught(self) -> bool {
         self.signal() != Signal::KILL
     }
+}
+
+/// Waits until the program on the terminal has stopped, and closes that; returns how it ended. The system lets it go on to hear of it.
+pub fn close_when_stopped(mut pty: Pty) -> i32 {
+    let stat = format!("/proc/{}/stat", pty.pid());
+    let has_stopped = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "));
+    pty.wait_until("stop", has_stopped);
+    pty.hang_up()
 }
 
 /// `command` with nothing to read, whose words nobody reads.

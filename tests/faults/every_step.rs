@@ -18,18 +18,27 @@ const SIGKILL: i32 = 128 + 9;
 
 /// A step as it was reached: the how-manieth time, and between which others.
 #[derive(Clone, Copy)]
-struct Step {
-    point: FaultPoint,
-    time: usize,
+pub struct Step {
+    pub point: FaultPoint,
+    pub time: usize,
     /// The editor has saved by then.
-    saved: bool,
+    pub saved: bool,
     /// It belongs to the writing of a draft.
     of_draft: bool,
+    /// A session is there, and a guard beside it.
+    pub guarded: bool,
+}
+
+impl Step {
+    /// What has `fault` happen there.
+    pub fn fault(&self, fault: &str) -> String {
+        format!("{}#{}:{fault}", self.point.name(), self.time)
+    }
 }
 
 /// How new files are made.
 #[derive(Clone, Copy, PartialEq)]
-enum Files {
+pub enum Files {
     /// Without a name where the system can.
     Unnamed,
     /// With a temporary name, as where it cannot.
@@ -51,14 +60,14 @@ fn run(world: &World, faults: &[String]) -> Ended {
     ended(world.command().env(ARMED_BY, faults.join(",")).env(LOGGED_TO, log))
 }
 
-fn logged(world: &World) -> Vec<FaultPoint> {
+pub fn logged(world: &World) -> Vec<FaultPoint> {
     let log = fs::read_to_string(world.editing.note("log")).unwrap_or_default();
     let point = |line: &str| *FaultPoint::ALL.iter().find(|point| Some(point.name()) == line.split(' ').next()).unwrap();
     log.lines().map(point).collect()
 }
 
 /// The steps of an undisturbed run.
-fn steps(writer: &'static Writer, files: Files) -> Vec<Step> {
+pub fn steps(writer: &'static Writer, files: Files) -> Vec<Step> {
     let world = World::of(writer);
     let ended = run(&world, &files.faults());
     assert_eq!(ended.code, 0, "{}: {}", writer.name, ended.stderr);
@@ -72,6 +81,7 @@ fn steps(writer: &'static Writer, files: Files) -> Vec<Step> {
         time: reached[..=at].iter().filter(|past| *past == point).count(),
         saved: position(FaultPoint::TextRead).is_some_and(|read| read <= at),
         of_draft: within(at, FaultPoint::TextTaken, FaultPoint::DraftKept),
+        guarded: within(at, FaultPoint::SessionMade, FaultPoint::SessionWipe),
     };
     reached.iter().enumerate().map(step).collect()
 }
@@ -98,7 +108,7 @@ fn disturb(writer: &'static Writer, files: Files) {
             kinds.push("short");
         }
         for kind in kinds {
-            let mut faults = vec![format!("{}#{}:{kind}", step.point.name(), step.time)];
+            let mut faults = vec![step.fault(kind)];
             let when = format!("with {} after {}", writer.name, faults[0]);
             faults.extend(files.faults());
             let world = World::of(writer);

@@ -2,6 +2,7 @@
 //! `cargo test --features faults --test faults`.
 
 mod ending;
+mod every_end;
 mod every_step;
 mod overtaken;
 mod random_kills;
