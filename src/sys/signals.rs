@@ -87,13 +87,6 @@ impl DeathSignals {
         Ok(())
     }
 
-    /// Waits until `source` can be read or a signal comes.
-    pub(super) fn wait_or_readable(&self, source: BorrowedFd<'_>) -> io::Result<()> {
-        wait_readable(&[source, self.wake.as_fd()], None)?;
-        self.drain();
-        Ok(())
-    }
-
     fn drain(&self) {
         let mut wakes = [0; 64];
         while matches!((&self.wake).read(&mut wakes), Ok(read) if read > 0) {}
@@ -159,6 +152,11 @@ impl StopSignal {
     /// Can be read when it came.
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
+    }
+
+    /// Waits until `source` can be read or it comes.
+    pub(super) fn wait_or_readable(&self, source: BorrowedFd<'_>) -> io::Result<()> {
+        wait_readable(&[source, self.wake.as_fd()], None)
     }
 }
 

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
-use super::signals::DeathSignals;
+use super::signals::{DeathSignals, StopSignal};
 
 /// Whether `descriptor` is a terminal.
 pub fn is_terminal(descriptor: impl AsFd) -> bool {
@@ -47,7 +47,7 @@ pub fn escape_bytes_for_terminal(bytes: &[u8]) -> Cow<'_, str> {
 /// Shows `prompt`, escaped, and reads one line (without its end) from the terminal, with echo; `None` if there is no terminal.
 ///
 /// It reads `/dev/tty`, so stdin stays free for data. With `signals` a caught signal ends the question; without, it does what
-/// it always does.
+/// it always does. Ctrl-Z stops the process, and the question is asked again when it goes on.
 ///
 /// # Errors
 /// [`AskError::Ended`] at the end of input (Ctrl-D), [`AskError::Interrupted`] on a caught signal, [`AskError::NotText`] and
@@ -105,22 +105,31 @@ fn ask_on(mut terminal: &File, prompt: &str, signals: Option<&DeathSignals>) -> 
 }
 
 fn ask_for_line(mut terminal: &File, prompt: &str, signals: Option<&DeathSignals>) -> Result<String, AskError> {
-    terminal.write_all(escape_for_terminal(prompt).as_bytes())?;
+    let stop = StopSignal::catch()?;
+    let prompt = escape_for_terminal(prompt);
+    terminal.write_all(prompt.as_bytes())?;
     let mut line = Vec::new();
     let mut byte = [0];
     loop {
-        if let Some(signals) = signals {
-            if let Some(signal) = signals.pending() {
-                return Err(AskError::Interrupted(signal));
-            }
-            // A terminal in its usual mode has nothing to read before the line is complete. After another wake ask again.
-            signals.wait_or_readable(terminal.as_fd())?;
-            if signals.pending().is_some() {
-                continue;
-            }
+        if let Some(signal) = signals.and_then(DeathSignals::pending) {
+            return Err(AskError::Interrupted(signal));
+        }
+        if stop.take() {
+            stop.stop();
+            // The terminal has dropped what was typed, and others have written since.
+            line.clear();
+            terminal.write_all(prompt.as_bytes())?;
+        }
+        // A terminal in its usual mode has nothing to read before the line is complete. After another wake ask again.
+        match signals {
+            Some(signals) => signals.wait_or_any_readable([terminal.as_fd(), stop.as_fd()])?,
+            None => stop.wait_or_readable(terminal.as_fd())?,
+        }
+        if signals.is_some_and(|signals| signals.pending().is_some()) {
+            continue;
         }
         // A byte at a time: what follows the line belongs to the next reader.
-        match read_ready(terminal, &mut byte, signals.is_some()) {
+        match read_ready(terminal, &mut byte) {
             Ok(Some(0)) if line.is_empty() => return Err(AskError::Ended),
             Ok(Some(0)) => break,
             Ok(Some(_)) if byte == *b"\n" => break,
@@ -133,15 +142,14 @@ fn ask_for_line(mut terminal: &File, prompt: &str, signals: Option<&DeathSignals
     String::from_utf8(line).map_err(|_| AskError::NotText)
 }
 
-/// Reads a byte; `None` if it was interrupted or, with `only_if_ready`, if there is nothing to read yet.
-fn read_ready(mut terminal: &File, byte: &mut [u8; 1], only_if_ready: bool) -> io::Result<Option<usize>> {
+/// Reads a byte; `None` if it was interrupted or there is nothing to read yet.
+fn read_ready(mut terminal: &File, byte: &mut [u8; 1]) -> io::Result<Option<usize>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    if only_if_ready {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&now))? == 0 {
-            return Ok(None);
-        }
-    }
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    match poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&now)) {
+        Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
+        ready => ready?,
+    };
     match terminal.read(byte) {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
         read => read.map(Some),

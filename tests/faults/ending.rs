@@ -1,6 +1,5 @@
 //! The ways in which an edit is ended from outside.
 
-use std::fs;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
@@ -53,9 +52,7 @@ impl End {
 
 /// Waits until the program on the terminal has stopped, and closes that; returns how it ended. The system lets it go on to hear of it.
 pub fn close_when_stopped(mut pty: Pty) -> i32 {
-    let stat = format!("/proc/{}/stat", pty.pid());
-    let has_stopped = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T "));
-    pty.wait_until("stop", has_stopped);
+    pty.wait_until_stopped();
     pty.hang_up()
 }
 

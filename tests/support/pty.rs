@@ -79,6 +79,12 @@ impl Pty {
         }
     }
 
+    /// Waits until the program has stopped.
+    pub fn wait_until_stopped(&mut self) {
+        let stat = format!("/proc/{}/stat", self.pid());
+        self.wait_until("stop", || std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+    }
+
     /// Everything shown so far.
     pub fn shown(&mut self) -> &str {
         self.look(Duration::ZERO);

@@ -1,5 +1,7 @@
 //! What cannot be saved as it was typed, and the questions about it: row 37.
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::editing::{CANARY, Editing};
 use crate::support::pty::Pty;
 use crate::support::sandbox::ended;
@@ -72,6 +74,31 @@ fn row_37_every_way_out_of_the_menu() {
             editing.assert_no_plaintext(&[CANARY, "old-value"]);
         }
     }
+}
+
+#[test]
+fn a_question_is_asked_again_after_a_stop() {
+    let editing = Editing::of("A=old-value\n");
+    let stop_twice = |pty: &mut Pty, question: &str| {
+        for _ in 0..2 {
+            pty.wait_for(question);
+            pty.type_keys("half an answer\x1a");
+            pty.wait_until_stopped();
+            kill_process(Pid::from_raw(pty.pid() as i32).unwrap(), Signal::CONT).unwrap();
+        }
+        pty.wait_for(question);
+    };
+    let mut pty = Pty::run(&mut editing.command("echo wrong >> \"$1\"", &["secrets.env"]));
+    stop_twice(&mut pty, "What now?");
+    pty.type_keys("k\r");
+    assert_eq!(pty.end().0, 3);
+    // One that a signal ends as usual.
+    let mut pty = Pty::run(&mut editing.dotsops(&["drafts", "drop", "secrets.env"]));
+    stop_twice(&mut pty, "Throw it away?");
+    assert!(editing.has_draft());
+    pty.type_keys("y\r");
+    assert_eq!(pty.end().0, 0);
+    assert!(!editing.has_draft());
 }
 
 #[test]
