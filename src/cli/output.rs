@@ -150,7 +150,8 @@ fn not_written(error: io::Error) -> io::Error {
 /// How much is said about one thing, in bytes. A name may have as many as a file.
 const LONGEST: usize = 8 << 10;
 
-fn shortened(text: String) -> String {
+/// `text`, and what was left out of it if it is longer.
+pub(super) fn shortened(text: String) -> String {
     if text.len() <= LONGEST {
         return text;
     }

@@ -59,7 +59,7 @@ fn run(world: &World, step: &Step, event: Event) -> (i32, String) {
     if event == Event::Ends(End::TerminalClosed) {
         let pty = Pty::run(&mut command);
         // The answers to what an edit asks on a terminal: the editor is closed, and what it shows is to be saved.
-        pty.type_keys("\rs\r");
+        pty.type_keys("\ry\r");
         return (close_when_stopped(pty), String::new());
     }
     // Returns when the editor has ended too, which holds the other ends of the pipes.

@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long, value_name = "COMMAND")]
     editor: Option<String>,
 
-    /// Go on from the draft that was kept
+    /// Go on from the draft that was kept; leave it as it is shown, and you are asked whether to save it (without a terminal it is saved)
     #[arg(long, conflicts_with = "discard")]
     resume: bool,
 

@@ -140,6 +140,7 @@ impl Failure {
             EditError::WouldBeClear { .. } => {
                 Self::new(ExitCode::Refused, what).hint(format!("{kept}; with `--allow-plaintext NAME` it is saved"))
             }
+            EditError::LeftAsShown => Self::new(ExitCode::Refused, what).because(&error).hint(kept),
             EditError::WouldBeEmpty => {
                 Self::new(ExitCode::Refused, what).because(&error).hint(format!("{kept}; with `--allow-empty` it is saved"))
             }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::check::Mistakes;
+use super::check::{Changes, Mistakes};
 use super::error::DraftFailure;
 use super::example::NotUsed;
 use super::meanwhile::Meanwhile;
@@ -12,12 +12,15 @@ use crate::dialect::refusal::Note;
 use crate::document::metadata::Metadata;
 use crate::ops::exec::policy::Effect;
 
-/// How an edit talks with the user. Without a terminal every question has its safe answer.
+/// How an edit talks with the user. Without a terminal every question has an answer that loses and exposes nothing.
 pub trait Dialog {
     /// The text has mistakes; what now?
     fn mistakes(&mut self, mistakes: &Mistakes) -> Choice;
     /// The draft could not be kept; try again (`true`) or leave the session where it is?
     fn draft_failed(&mut self, error: &DraftFailure) -> bool;
+    /// The text is a draft, or merged, and was left as it was shown; saved, it changes this. Is it to be? Without a terminal it is: a script
+    /// that goes on from a draft has no other way to say so.
+    fn left_as_shown(&mut self, changes: &Changes) -> Consent;
     /// May these names stand in clear?
     fn accept_clear(&mut self, names: &[String]) -> Consent;
     /// May the file become empty?

@@ -102,6 +102,9 @@ pub enum EditError {
     /// The text cannot be stored. A draft is kept.
     #[error("{0}")]
     Mistakes(Mistakes),
+    /// A draft or a merged text was left as it was shown, and the user did not say that it is to be saved. A draft is kept.
+    #[error("it was left as it was shown")]
+    LeftAsShown,
     /// Something speaks against going on, and that is to be a reason.
     #[error("the file is not as it should be")]
     Refused,

@@ -5,6 +5,7 @@
 //! decide in the editor. Its one invariant: from the moment the user saved, the text is in the session, in a sealed draft or in the
 //! file, whatever fails.
 
+mod asking;
 mod saving;
 
 use std::ffi::{OsStr, OsString};
@@ -16,7 +17,7 @@ use time::UtcDateTime;
 
 use super::base::Base;
 use super::check::{Changes, Checked};
-use super::dialog::{Choice, Consent, Dialog, Fact};
+use super::dialog::{Choice, Dialog, Fact};
 use super::draft::{Draft, DraftError, DraftKey};
 use super::draft_place::DraftPlace;
 use super::editors::Editor;
@@ -29,7 +30,6 @@ use crate::document::metadata::Metadata;
 use crate::document::selection::Selection;
 use crate::keys::keyring::Keyring;
 use crate::ops::file::MAX_FILE;
-use crate::ops::glob::glob_matches;
 use crate::ops::new_file::NewFileError;
 use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{ReadOnly, ReplaceError};
@@ -120,6 +120,8 @@ pub fn edit(request: &Edit, dialog: &mut dyn Dialog) -> Result<Outcome, EditErro
     Running {
         request,
         dialog,
+        // Whoever had a file made again has said so.
+        is_proposed: request.resume && !base.is_removed(),
         base,
         shown: start,
         drafts,
@@ -152,6 +154,8 @@ struct Running<'a> {
     base: Base,
     /// The text the editor is given.
     shown: SecretBytes,
+    /// That is a draft, or merged, and the user has not said yet that it is to be saved, by changing it or in an answer.
+    is_proposed: bool,
     drafts: DraftPlace,
     draft_key: DraftKey,
     lock: FileLock,
@@ -248,7 +252,7 @@ impl Running<'_> {
             match self.base.check(&edited) {
                 Ok(checked) if self.base.is_said_by(&checked) => return Ok(Edited::Unchanged),
                 Ok(checked) => {
-                    if self.is_accepted(&checked)? {
+                    if self.is_accepted(&checked)? && self.is_wanted(&edited, &checked)? {
                         return Ok(Edited::Accepted(checked));
                     }
                 }
@@ -346,32 +350,6 @@ impl Running<'_> {
     /// Ends the edit if a signal came while no editor ran. What had been saved is a draft by then.
     fn check_signals(&self) -> Result<(), EditError> {
         self.request.signals.pending().map_or(Ok(()), |signal| Err(EditError::Interrupted { signal }))
-    }
-
-    /// Asks what has to be asked; `false` is back to the editor.
-    fn is_accepted(&mut self, checked: &Checked) -> Result<bool, EditError> {
-        if checked.emptied && !self.request.allow_empty {
-            match self.dialog.accept_empty() {
-                Consent::Given => {}
-                Consent::EditAgain => return Ok(false),
-                Consent::Withheld => return Err(EditError::WouldBeEmpty),
-            }
-        }
-        let allowed = |name: &String| {
-            self.agreed.contains(name) || self.request.allow_plaintext.iter().any(|pattern| glob_matches(pattern, name))
-        };
-        let asked: Vec<String> = checked.newly_clear.iter().filter(|name| !allowed(name)).cloned().collect();
-        if asked.is_empty() {
-            return Ok(true);
-        }
-        match self.dialog.accept_clear(&asked) {
-            Consent::Given => {
-                self.agreed.extend(asked);
-                Ok(true)
-            }
-            Consent::EditAgain => Ok(false),
-            Consent::Withheld => Err(EditError::WouldBeClear { names: asked }),
-        }
     }
 }
 

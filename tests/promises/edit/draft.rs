@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::support::editing::{CANARY, Editing};
+use crate::support::pty::Pty;
 use crate::support::sandbox::{STRANGER, ended};
 
 /// Leaves a draft of `A=old-value` with a line more, and `secrets.env` as it was.
@@ -46,6 +47,40 @@ fn a_plain_edit_is_refused_while_a_draft_is_kept_and_both_ways_on_are_named() {
     assert_eq!(nothing.code, 6);
     assert!(nothing.stderr.contains("no draft"), "{}", nothing.stderr);
     assert_eq!(ended(&mut editing.dotsops(&["edit", "--discard", "secrets.env"])).code, 0);
+}
+
+#[test]
+fn a_draft_that_is_left_as_it_was_shown_is_asked_about_on_a_terminal() {
+    let resumed = |editing: &Editing, script: &str| {
+        let mut pty = Pty::run(&mut editing.command(script, &["--resume", "secrets.env"]));
+        pty.wait_for("Press Enter");
+        pty.type_keys("\r");
+        pty.wait_for("You left the text as it was shown. What it changes in secrets.env: added B");
+        pty.wait_for("What now?");
+        // Nothing is decided, and the draft is there whatever comes.
+        assert!(editing.has_draft());
+        pty
+    };
+    let saved = format!("A=old-value\nB={CANARY}\n");
+    for (keys, code, text, is_kept) in [
+        ("y\r", 0, saved.clone(), false),
+        ("k\r", 6, "A=old-value\n".to_owned(), true),
+        ("\x04", 6, "A=old-value\n".to_owned(), true),
+        ("\x03", 130, "A=old-value\n".to_owned(), true),
+        ("e\r", 0, format!("{saved}C=3\n"), false),
+    ] {
+        let editing = with_draft();
+        // What it is opened for again it changes, and nobody is asked any more.
+        let script = "if [ -e \"$NOTES/again\" ]; then echo C=3 >> \"$1\"; fi; : > \"$NOTES/again\"";
+        let pty = resumed(&editing, script);
+        pty.type_keys(keys);
+        let (ended, shown) = pty.end();
+        assert_eq!(ended, code, "{keys:?}: {shown}");
+        assert!(!shown.contains(CANARY), "{shown}");
+        assert_eq!(shown.contains("goes on from it"), is_kept, "{keys:?}: {shown}");
+        assert_eq!((editing.text(), editing.has_draft()), (text, is_kept), "{keys:?}");
+        editing.assert_no_plaintext(&[CANARY, "old-value"]);
+    }
 }
 
 #[test]

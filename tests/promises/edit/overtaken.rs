@@ -145,6 +145,33 @@ fn row_40_the_merged_text_can_be_looked_at_first_or_kept() {
 }
 
 #[test]
+fn a_merged_text_that_is_left_as_it_was_shown_is_asked_about() {
+    for (keys, ends, is_saved) in [("y\r", 0, true), ("k\r", 6, false)] {
+        let editing = with_theirs(THEIRS);
+        let mut pty = overtaken(&editing, OURS, ":");
+        pty.wait_for("What now?");
+        pty.type_keys("e\r");
+        pty.wait_for("Press Enter");
+        pty.type_keys("\r");
+        pty.wait_for("You left the text as it was shown. What it changes in secrets.env: added OURS; changed HOST");
+        pty.wait_for("What now?");
+        pty.type_keys(keys);
+        let (code, shown) = pty.end();
+        assert_eq!(code, ends, "{shown}");
+        match is_saved {
+            true => assert_saved(&editing, BOTH),
+            false => {
+                assert_kept(&editing);
+                // It is the merged text that is kept: nothing is left to be merged.
+                let resumed = editing.resume(":");
+                assert!(resumed.code == 0 && !resumed.stderr.contains("merged"), "{}", resumed.stderr);
+                assert_saved(&editing, BOTH);
+            }
+        }
+    }
+}
+
+#[test]
 fn row_40_without_a_terminal_nothing_is_saved_and_resuming_merges() {
     let editing = with_theirs(THEIRS);
     let refused = overtaken_without_terminal(&editing, OURS);

@@ -1,27 +1,27 @@
 //! An edit's questions and what it tells, in words on the terminal.
 //!
-//! Its one invariant: where nobody answers, the answer is the one that loses and exposes nothing.
+//! Its one invariant: where nobody answers, the answer is one that loses and exposes nothing.
 
 use std::path::Path;
 
-use super::words::merged;
+use super::words::{by_name, merged};
 use crate::cli::Surroundings;
 use crate::cli::commands::{clear_comments, encrypt};
 use crate::cli::departures;
 use crate::cli::failure::{Failure, chain, from_here};
 use crate::cli::left_behind;
-use crate::cli::output::Output;
-use crate::ops::edit::check::Mistakes;
+use crate::cli::output::{Output, shortened};
+use crate::ops::edit::check::{Changes, Mistakes};
 use crate::ops::edit::dialog::{Choice, Consent, Dialog, Fact, Finding};
 use crate::ops::edit::error::DraftFailure;
 use crate::ops::edit::meanwhile::Meanwhile;
 use crate::sys::signals::DeathSignals;
-use crate::sys::terminal::ask_line;
+use crate::sys::terminal::{ask_line, show_line};
 
 /// How many mistakes are told at a time: the first is often what makes the others.
 const MOST_MISTAKES: usize = 10;
 
-/// Asks on the terminal; without one, every answer is the safe one.
+/// Asks on the terminal.
 pub(super) struct Terminal<'a> {
     path: &'a Path,
     surroundings: &'a Surroundings,
@@ -71,6 +71,19 @@ impl Dialog for Terminal<'_> {
         self.output.problem(format_args!("no encrypted draft of your text can be kept: {}", chain(error)));
         let question = "What now? [t]ry again, [l]eave the text unencrypted where it is, readable for you alone, and quit: ";
         matches!(self.menu(question, "tl"), Some('t'))
+    }
+
+    fn left_as_shown(&mut self, changes: &Changes) -> Consent {
+        let (shown, changes) = (self.path.display(), by_name(changes));
+        let said = format!("You left the text as it was shown. What it changes in {shown}: {changes}");
+        if !show_line(&shortened(said)) {
+            return Consent::Given;
+        }
+        match self.menu("What now? [y]es save it, [e]dit it again, [k]eep it as a draft and quit: ", "yek") {
+            Some('y') => Consent::Given,
+            Some('e') => Consent::EditAgain,
+            _ => Consent::Withheld,
+        }
     }
 
     fn accept_clear(&mut self, names: &[String]) -> Consent {

@@ -43,7 +43,8 @@ pub(super) fn merged(meanwhile: &Meanwhile) -> String {
     said
 }
 
-fn by_name(changes: &Changes) -> String {
+/// The names that were added, changed and removed.
+pub(super) fn by_name(changes: &Changes) -> String {
     if changes.is_none() {
         return "no value, only comments, blank lines, the order or who can read it".to_owned();
     }

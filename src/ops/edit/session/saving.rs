@@ -105,6 +105,7 @@ impl Running<'_> {
             },
         }
         self.shown = blocks::shown_bytes(text);
+        self.is_proposed = true;
         Ok(Next::Edit)
     }
 
