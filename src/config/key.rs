@@ -25,7 +25,7 @@ pub struct RuleKey {
     pub profile: Option<String>,
     /// The line it starts on in the config, from 1; for one of several keys in one text, the line of the text.
     pub line: usize,
-    /// The comment behind it on its line, which is where we keep people's names.
+    /// Whose it is, out of the comment behind it on its line, or of one above its field that says `# RECIPIENT NAME`.
     pub name: Option<String>,
 }
 
@@ -44,6 +44,11 @@ impl RuleKey {
             identity = format!("{identity}|{profile}");
         }
         identity
+    }
+
+    /// The key in its one-text form.
+    pub(super) fn written(&self) -> String {
+        self.role.as_ref().map_or(self.recipient.clone(), |role| format!("{}+{role}", self.recipient))
     }
 
     /// Reads one key in its one-text form. The error says what form it should have.

@@ -6,9 +6,11 @@
 //!
 //! Source: getsops/sops `config/config.go`, tried against sops 3.13.3.
 
+pub mod editing;
 mod explain;
 mod field;
 mod key;
+mod names;
 mod rule;
 mod stores;
 mod template;
@@ -16,6 +18,7 @@ mod types;
 
 use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
+use self::names::Names;
 use crate::document::pattern::Pattern;
 use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
 use crate::yaml::{self, Document, YamlError};
@@ -251,7 +254,7 @@ fn rules(config: &Path, document: &Document, text: &str, warnings: &mut Vec<Conf
             },
             Err(fault) => Applies::Broken(fault),
         };
-        let rule = rule::read(item, &rule::Names { config, document, text }, warnings);
+        let rule = rule::read(item, config, Names { document, text }, warnings);
         rules.push(Rule { line: item.line, applies, rule });
     }
     Ok(Some(rules))

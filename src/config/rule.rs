@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use super::field::{self, ConfigWarning, Fault, Place, Problem};
 use super::key::{self, RuleKey};
+use super::names::{Above, Names};
 use crate::document::selection::SelectionOption;
 use crate::keys::Kind;
-use crate::yaml::{Document, Node, NodeKind, Typed};
+use crate::yaml::{Node, NodeKind, Typed};
 
 /// What a file that a rule governs is encrypted with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,21 +41,13 @@ pub struct RuleGroup {
     pub keys: Vec<RuleKey>,
 }
 
-/// Where the rule stands, and the comments that name people.
-pub(super) struct Names<'config> {
-    pub(super) config: &'config Path,
-    pub(super) document: &'config Document,
-    pub(super) text: &'config str,
-}
-
-impl Names<'_> {
-    fn of(&self, node: &Node) -> Option<String> {
-        self.document.comment_after(node, self.text).filter(|name| !name.is_empty()).map(str::to_owned)
-    }
-}
-
 /// Reads one rule, whose fields are known to be a mapping.
-pub(super) fn read(rule: &Node, names: &Names<'_>, warnings: &mut Vec<ConfigWarning>) -> Result<CreationRule, Fault> {
+pub(super) fn read(
+    rule: &Node,
+    config: &Path,
+    names: Names<'_>,
+    warnings: &mut Vec<ConfigWarning>,
+) -> Result<CreationRule, Fault> {
     let key_groups: Vec<&Node> =
         field::list(rule.get("key_groups"), "key_groups")?.unwrap_or_default().iter().filter(|group| !group.is_null()).collect();
     let groups = if key_groups.is_empty() {
@@ -63,7 +56,7 @@ pub(super) fn read(rule: &Node, names: &Names<'_>, warnings: &mut Vec<ConfigWarn
         key_groups.into_iter().map(|node| group(node, "key_groups", names, warnings)).collect::<Result<_, _>>()?
     };
     Ok(CreationRule {
-        config: names.config.to_owned(),
+        config: config.to_owned(),
         line: rule.line,
         path_regex: field::text(rule.get("path_regex"), "path_regex")?,
         groups,
@@ -92,22 +85,26 @@ fn selection(rule: &Node) -> Result<Option<(SelectionOption, String)>, Fault> {
 
 // --- flat: `age: KEY, KEY` ------------------------------------------------------------------------------------------------------
 
+/// The field of each kind, in the order in which sops wraps for them.
+pub(super) const FIELDS: [(Kind, &str); 7] = [
+    (Kind::Age, "age"),
+    (Kind::Pgp, "pgp"),
+    (Kind::Kms, "kms"),
+    (Kind::GcpKms, "gcp_kms"),
+    (Kind::HcKms, "hckms"),
+    (Kind::AzureKv, "azure_keyvault"),
+    (Kind::HcVault, "hc_vault_transit_uri"),
+];
+
 /// Keys directly in the rule, one field for each kind; they are not made unique.
-fn flat(rule: &Node, names: &Names<'_>) -> Result<RuleGroup, Fault> {
-    let fields = [
-        (Kind::Age, "age"),
-        (Kind::Pgp, "pgp"),
-        (Kind::Kms, "kms"),
-        (Kind::GcpKms, "gcp_kms"),
-        (Kind::HcKms, "hckms"),
-        (Kind::AzureKv, "azure_keyvault"),
-        (Kind::HcVault, "hc_vault_transit_uri"),
-    ];
+fn flat(rule: &Node, names: Names<'_>) -> Result<RuleGroup, Fault> {
     let mut keys = Vec::new();
-    for (kind, name) in fields {
-        let node = rule.get(name);
-        let found = if kind == Kind::HcKms { listed(node, kind, name, names)? } else { string_or_list(node, kind, name, names)? };
-        keys.extend(found);
+    for (kind, name) in FIELDS {
+        keys.extend(if kind == Kind::HcKms {
+            listed(rule, kind, name, names)?
+        } else {
+            string_or_list(rule, kind, name, names)?
+        });
     }
     let profile = field::text(rule.get("aws_profile"), "aws_profile")?;
     for key in keys.iter_mut().filter(|key| key.kind == Kind::Kms) {
@@ -116,21 +113,28 @@ fn flat(rule: &Node, names: &Names<'_>) -> Result<RuleGroup, Fault> {
     Ok(RuleGroup { keys })
 }
 
-fn string_or_list(node: Option<&Node>, kind: Kind, name: &str, names: &Names<'_>) -> Result<Vec<RuleKey>, Fault> {
+fn string_or_list(rule: &Node, kind: Kind, name: &str, names: Names<'_>) -> Result<Vec<RuleKey>, Fault> {
     const EXPECTED: &str = "a string or a list of strings";
-    let Some(node) = node.filter(|node| !node.is_null()) else { return Ok(Vec::new()) };
+    let Some((key, node)) = rule.pair(name).filter(|(_, node)| !node.is_null()) else { return Ok(Vec::new()) };
     let is_string = |node: &Node| node.typed() == Some(Typed::Text);
+    let above = names.above(key);
     match &node.kind {
         NodeKind::Scalar { text, .. } if is_string(node) => {
             // Only here are empty pieces fine: a folded text may end with a comma.
             let pieces: Vec<&str> = text.split(',').filter(|piece| !piece.trim().is_empty()).collect();
-            keys_in(&pieces, node, kind, name, names)
+            keys_in(
+                &pieces,
+                node,
+                kind,
+                name,
+                &Named { behind: names.behind(node).map(|name| name.words(names.text)), above: &above },
+            )
         }
         NodeKind::Sequence(items) => {
             let mut keys = Vec::new();
-            for item in items {
+            for (at, item) in items.iter().enumerate() {
                 let text = item.text().filter(|_| is_string(item)).ok_or_else(|| Fault::expected(item, name, EXPECTED))?;
-                keys.extend(keys_in(&text.split(',').collect::<Vec<_>>(), item, kind, name, names)?);
+                keys.extend(item_keys(text, items, at, kind, name, names, &above)?);
             }
             Ok(keys)
         }
@@ -139,43 +143,75 @@ fn string_or_list(node: Option<&Node>, kind: Kind, name: &str, names: &Names<'_>
 }
 
 /// A list of texts; nulls and empty texts are left out, as in sops.
-fn listed(node: Option<&Node>, kind: Kind, name: &str, names: &Names<'_>) -> Result<Vec<RuleKey>, Fault> {
+fn listed(holder: &Node, kind: Kind, name: &str, names: Names<'_>) -> Result<Vec<RuleKey>, Fault> {
     let mut keys = Vec::new();
-    for item in field::list(node, name)?.unwrap_or_default() {
+    let Some((key, node)) = holder.pair(name) else { return Ok(keys) };
+    let above = names.above(key);
+    let items = field::list(Some(node), name)?.unwrap_or_default();
+    for (at, item) in items.iter().enumerate() {
         if let Some(text) = field::text(Some(item), name)? {
-            keys.extend(keys_in(&text.split(',').collect::<Vec<_>>(), item, kind, name, names)?);
+            keys.extend(item_keys(&text, items, at, kind, name, names, &above)?);
         }
     }
     Ok(keys)
 }
 
+/// The comments that may name the keys of one text.
+struct Named<'config> {
+    behind: Option<&'config str>,
+    above: &'config Above<'config>,
+}
+
+fn item_keys(
+    text: &str,
+    items: &[Node],
+    at: usize,
+    kind: Kind,
+    name: &str,
+    names: Names<'_>,
+    above: &Above<'_>,
+) -> Result<Vec<RuleKey>, Fault> {
+    let named = Named { behind: names.behind_item(items, at).map(|name| name.words(names.text)), above };
+    keys_in(&text.split(',').collect::<Vec<_>>(), &items[at], kind, name, &named)
+}
+
 /// The keys in the comma-separated pieces of one text. A comment behind it names somebody only if there is just one.
-fn keys_in(pieces: &[&str], node: &Node, kind: Kind, name: &str, names: &Names<'_>) -> Result<Vec<RuleKey>, Fault> {
+fn keys_in(pieces: &[&str], node: &Node, kind: Kind, name: &str, named: &Named<'_>) -> Result<Vec<RuleKey>, Fault> {
     let mut keys = Vec::new();
     for piece in pieces {
         if piece.trim().is_empty() {
             return Err(Fault::at(node, Problem::EmptyEntry { field: name.to_owned() }));
         }
-        keys.push(RuleKey::from_text(kind, piece, node.line).map_err(|expected| Fault::expected(node, name, expected))?);
-    }
-    if let [key] = &mut keys[..] {
-        key.name = names.of(node);
+        let mut key = RuleKey::from_text(kind, piece, node.line).map_err(|expected| Fault::expected(node, name, expected))?;
+        let behind = named.behind.filter(|_| pieces.len() == 1);
+        key.name = behind.or_else(|| named.above.name_of(piece.trim())).map(str::to_owned);
+        keys.push(key);
     }
     Ok(keys)
 }
 
 // --- groups: `key_groups:` ------------------------------------------------------------------------------------------------------
 
+/// The field of a group that lists keys of `kind` as texts; empty for kinds that are mappings there.
+pub(super) fn group_field(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Age => "age",
+        Kind::Pgp => "pgp",
+        Kind::HcVault => "hc_vault",
+        Kind::Kms | Kind::GcpKms | Kind::HcKms | Kind::AzureKv => "",
+    }
+}
+
 /// One group: what it merges first, then its own keys, each key once.
-fn group(node: &Node, name: &str, names: &Names<'_>, warnings: &mut Vec<ConfigWarning>) -> Result<RuleGroup, Fault> {
+fn group(node: &Node, name: &str, names: Names<'_>, warnings: &mut Vec<ConfigWarning>) -> Result<RuleGroup, Fault> {
     let fields = field::mapping(node).ok_or_else(|| Fault::expected(node, name, "a list of mappings"))?;
     field::warn_of_near_misses(fields, Place::Group, warnings);
     let mut keys = Vec::new();
     for merged in field::list(node.get("merge"), "merge")?.unwrap_or_default().iter().filter(|merged| !merged.is_null()) {
         keys.extend(group(merged, "merge", names, warnings)?.keys);
     }
-    keys.extend(listed(node.get("age"), Kind::Age, "age", names)?);
-    keys.extend(listed(node.get("pgp"), Kind::Pgp, "pgp", names)?);
+    keys.extend(listed(node, Kind::Age, "age", names)?);
+    keys.extend(listed(node, Kind::Pgp, "pgp", names)?);
     keys.extend(each(node, "kms", |item| {
         // A role stands in a field of its own here, so the ARN is not split.
         let mut key = RuleKey::of(Kind::Kms, required(item, "arn")?.replace(' ', ""), item.line);
@@ -196,7 +232,7 @@ fn group(node: &Node, name: &str, names: &Names<'_>, warnings: &mut Vec<ConfigWa
         let url = key::azure_url(&required(item, "vaultUrl")?, &required(item, "key")?, &version);
         from_text(Kind::AzureKv, url, item, "azure_keyvault")
     })?);
-    keys.extend(listed(node.get("hc_vault"), Kind::HcVault, "hc_vault", names)?);
+    keys.extend(listed(node, Kind::HcVault, "hc_vault", names)?);
     let mut known = HashSet::new();
     keys.retain(|key| known.insert((key.kind, key.identity())));
     Ok(RuleGroup { keys })

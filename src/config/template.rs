@@ -26,7 +26,7 @@ pub fn new_file_text(path_regex: &str, recipients: &[(&str, &str)]) -> String {
 }
 
 /// Plain where it is surely text to every YAML reader, else in quotes.
-fn scalar(text: &str) -> String {
+pub(super) fn scalar(text: &str) -> String {
     let is_plain_char =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | '\\' | '$' | '^' | '(' | ')' | '+' | '-');
     let starts_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '\\' | '^' | '(' | '/'));
@@ -50,7 +50,7 @@ fn comment(name: &str) -> String {
 }
 
 /// Controls, line breaks of any kind, and marks that change the direction of text or are not seen.
-fn is_unprintable(c: char) -> bool {
+pub(super) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
 }

@@ -215,7 +215,13 @@ fn comments_name_people() {
     assert_eq!(names(text.trim_end_matches("\n  - [")), [some("alice"), None, some("carol  x"), None, None]);
     assert_eq!(names("age: $A # alice"), [some("alice")]);
     assert_eq!(names("age: [\n  $A, # alice\n  $B # bob\n  ]"), [some("alice"), some("bob")]);
-    assert_eq!(names("age: [$A, $B] # bob"), [None, some("bob")]);
+    // What stands behind several of them is nobody's name.
+    assert_eq!(names("age: [$A, $B] # team"), [None, None]);
+    assert_eq!(names("age: [$A,\n  $B] # bob"), [None, some("bob")]);
+    assert_eq!(names("x: # own\n# team\n# $B bob\n# $A  alice a \nage: $A,$B # both"), [some("alice a"), some("bob")]);
+    assert_eq!(names("# $A alice\n\n# $Bob\n# - $B bob\n# $B\nage: $A,$B"), [None, None]);
+    assert_eq!(names("x: # $A alice\nage: $A,$B"), [None, None]);
+    assert_eq!(names("x:\n# $A alice\nkey_groups: [{age: [$A, $B]}, {age: [$A]}]"), [some("alice"), None, some("alice")]);
     assert_eq!(names("key_groups:\n- age:\n  - $A # alice"), [some("alice")]);
     assert_eq!(
         rule(text.trim_end_matches("\n  - [")).groups[0].keys.iter().map(|key| key.line).collect::<Vec<_>>(),

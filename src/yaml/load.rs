@@ -8,7 +8,7 @@ use std::ops::Range;
 use granit_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use super::expected::problem;
-use super::{Comment, Document, Node, NodeKind, Style, YamlError, YamlProblem};
+use super::{Comment, Document, Node, NodeKind, SharedBy, Sharing, Style, YamlError, YamlProblem};
 
 /// How deep collections may stand in each other.
 const DEPTH: usize = 64;
@@ -16,7 +16,7 @@ const DEPTH: usize = 64;
 /// How many bytes aliases and anchors may add to the tree.
 const COPIED: usize = 4 << 20;
 
-/// Reads the first document of `text`; what follows it is not looked at, as in go-yaml.
+/// Reads the first document of `text`; of what follows it only the start is looked for, as in go-yaml.
 ///
 /// A byte order mark and any line ends are accepted.
 ///
@@ -30,10 +30,11 @@ pub fn load(text: &str) -> Result<Document, YamlError> {
         block_nesting_limit: DEPTH,
     };
     let parser = Parser::new_from_str_with_options(text, options);
-    Loader { parser, comments: Vec::new(), anchored: HashMap::new(), left_to_copy: COPIED, end: 0 }.document()
+    Loader { text, parser, comments: Vec::new(), anchored: HashMap::new(), left_to_copy: COPIED, end: 0 }.document()
 }
 
 struct Loader<'text> {
+    text: &'text str,
     parser: Parser<'text, StrInput<'text>>,
     comments: Vec<Comment>,
     /// By granit's number for the anchor.
@@ -46,16 +47,31 @@ struct Loader<'text> {
 impl<'text> Loader<'text> {
     fn document(mut self) -> Result<Document, YamlError> {
         let mut root = None;
+        let mut next_document = None;
         while let Some((event, span)) = self.next()? {
             match event {
                 Event::StreamStart | Event::DocumentStart(..) => {}
-                Event::DocumentEnd | Event::StreamEnd => break,
+                Event::DocumentEnd => {
+                    next_document = self.next_document();
+                    break;
+                }
+                Event::StreamEnd => break,
                 event => root = Some(self.node(event, span, 0)?),
             }
         }
         // An empty document is a null, where nothing is written.
         let root = root.filter(|node| !node.span.is_empty());
-        Ok(Document { root, comments: self.comments })
+        Ok(Document { root, comments: self.comments, next_document })
+    }
+
+    /// Where something stands behind the document's end, be it YAML or not.
+    fn next_document(&mut self) -> Option<usize> {
+        self.parser.by_ref().find_map(|next| match next {
+            Ok((Event::Comment(..), _)) => None,
+            Ok((Event::StreamEnd, _)) => Some(None),
+            Ok((_, span)) => Some(Some(span.start.line())),
+            Err(error) => Some(Some(error.marker().line())),
+        })?
     }
 
     /// The next event that is no comment.
@@ -73,6 +89,7 @@ impl<'text> Loader<'text> {
             return Err(at(&span, YamlProblem::TooDeep));
         }
         let anchor = event.anchor_id();
+        let mut sharing = None;
         let tag = event.tag().map(short_tag);
         let kind = match event {
             Event::Alias(anchor) => return self.alias(anchor, &span),
@@ -81,13 +98,20 @@ impl<'text> Loader<'text> {
                 NodeKind::Scalar { text: if written { text.into_owned() } else { String::new() }, style: style_of(style) }
             }
             Event::SequenceStart(..) => NodeKind::Sequence(self.sequence(depth)?),
-            Event::MappingStart(..) => NodeKind::Mapping(self.mapping(depth)?),
+            Event::MappingStart(..) => {
+                let (pairs, merge_key) = self.mapping(depth)?;
+                sharing = merge_key.map(|line| Sharing { by: SharedBy::MergeKey, line });
+                NodeKind::Mapping(pairs)
+            }
             _ => return Err(at(&span, YamlProblem::Syntax { expected: "a value" })),
         };
         let Range { start, end } = bytes(&span);
         self.end = self.end.max(end);
         let end = if matches!(kind, NodeKind::Scalar { .. }) { end } else { self.end };
-        let node = Node { span: start..end, line: span.start.line(), column: span.start.col() + 1, tag, kind };
+        let line = span.start.line();
+        let anchored = |_| Sharing { by: SharedBy::Anchor, line: line_of_mark(self.text, start, line, '&') };
+        let sharing = anchor.map(anchored).or(sharing);
+        let node = Node { span: start..end, line, column: span.start.col() + 1, tag, sharing, kind };
         self.finished(node, anchor)
     }
 
@@ -104,7 +128,8 @@ impl<'text> Loader<'text> {
         self.end = bytes(span).end;
         // An anchor whose node holds this very alias is not there yet.
         let Some(node) = self.anchored.get(&anchor) else { return Err(at(span, YamlProblem::UnknownAnchor)) };
-        copy(node, &mut self.left_to_copy).ok_or_else(|| at(span, YamlProblem::TooMuchRepeated))
+        let node = copy(node, &mut self.left_to_copy).ok_or_else(|| at(span, YamlProblem::TooMuchRepeated))?;
+        Ok(Node { sharing: Some(Sharing { by: SharedBy::Alias, line: span.start.line() }), ..node })
     }
 
     /// A bracket ends a flow collection; a block collection's end event is empty and stands wherever the next thing does.
@@ -127,7 +152,8 @@ impl<'text> Loader<'text> {
         Ok(items)
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Vec<(Node, Node)>, YamlError> {
+    /// The pairs, and the line of a merge key that brought some of them in.
+    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, Option<usize>), YamlError> {
         let mut pairs = Vec::new();
         let mut merged = None;
         let mut lines: HashMap<String, usize> = HashMap::new();
@@ -149,8 +175,8 @@ impl<'text> Loader<'text> {
             if is_merge(&key) { merged = Some((key, value)) } else { pairs.push((key, value)) }
         }
         match merged {
-            Some((key, value)) => merge(pairs, &key, value),
-            None => Ok(pairs),
+            Some((key, value)) => Ok((merge(pairs, &key, value)?, Some(key.line))),
+            None => Ok((pairs, None)),
         }
     }
 }
@@ -185,6 +211,12 @@ fn is_merge(key: &Node) -> bool {
     text == "<<" && (*style == Style::Plain && key.tag.is_none() || key.tag.as_deref() == Some("!!merge"))
 }
 
+/// The line of the `mark` before a node that starts at `start` on `line`.
+fn line_of_mark(text: &str, start: usize, line: usize, mark: char) -> usize {
+    let between = &text[text[..start].rfind(mark).unwrap_or(start)..start];
+    line.saturating_sub(between.matches(['\n', '\r']).count() - between.matches("\r\n").count())
+}
+
 /// A copy that takes its size off `left`; `None` if that is not enough.
 fn copy(node: &Node, left: &mut usize) -> Option<Node> {
     let texts = node.text().map_or(0, str::len) + node.tag.as_ref().map_or(0, String::len);
@@ -197,7 +229,14 @@ fn copy(node: &Node, left: &mut usize) -> Option<Node> {
         }
         NodeKind::Sequence(items) => NodeKind::Sequence(items.iter().map(|item| copy(item, left)).collect::<Option<_>>()?),
     };
-    Some(Node { span: node.span.clone(), line: node.line, column: node.column, tag: node.tag.clone(), kind })
+    Some(Node {
+        span: node.span.clone(),
+        line: node.line,
+        column: node.column,
+        tag: node.tag.clone(),
+        sharing: node.sharing,
+        kind,
+    })
 }
 
 /// go-yaml refuses control characters; it takes U+0085, U+2028 and U+2029 for line breaks and granit does not, so that the two
@@ -242,6 +281,13 @@ fn bytes(span: &Span) -> Range<usize> {
 
 fn at(span: &Span, problem: YamlProblem) -> YamlError {
     YamlError { line: span.start.line(), column: span.start.col() + 1, problem }
+}
+
+impl Node {
+    /// The line on which its tag stands, from 1, if it has one. `text` is the text that was read.
+    pub fn tag_line(&self, text: &str) -> usize {
+        line_of_mark(text, self.span.start, self.line, '!')
+    }
 }
 
 #[cfg(test)]
@@ -354,6 +400,27 @@ mod tests {
         let NodeKind::Sequence(inner) = &items[3].kind else { panic!("no list") };
         assert_eq!(document.comment_after(&inner[0], text), None);
         assert_eq!(document.comment_after(&inner[1], text), Some("four"));
+    }
+
+    #[test]
+    fn what_counts_in_two_places_is_marked_with_its_line() {
+        let text = "a: &x # x\r\n\r\n  - b\nc:\n  - *x\nd: &y {z: 1}\ne:\n  f: 1\n  <<: *y\ng: !!seq\n  - h\n...\n# end\n---\ni";
+        let document = load(text).unwrap();
+        let root = document.root.as_ref().unwrap();
+        let sharing = |node: &Node| node.sharing.map(|sharing| (sharing.by, sharing.line));
+        assert_eq!(sharing(root.get("a").unwrap()), Some((SharedBy::Anchor, 1)));
+        let NodeKind::Sequence(items) = &root.get("c").unwrap().kind else { panic!("no list") };
+        assert_eq!(sharing(&items[0]), Some((SharedBy::Alias, 5)));
+        assert_eq!(sharing(root.get("d").unwrap()), Some((SharedBy::Anchor, 6)));
+        assert_eq!(sharing(root.get("e").unwrap()), Some((SharedBy::MergeKey, 9)));
+        assert_eq!((sharing(root), sharing(root.get("c").unwrap())), (None, None));
+        assert_eq!(root.get("g").unwrap().tag_line(text), 10);
+        assert_eq!(document.next_document, Some(14));
+        for (text, next) in
+            [("a", None), ("---\na\n...\n# b\n", None), ("a: 1\n---\n[[[", Some(2)), ("---\n---\n", Some(2)), ("", None)]
+        {
+            assert_eq!(load(text).unwrap().next_document, next, "{text:?}");
+        }
     }
 
     #[test]

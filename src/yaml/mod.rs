@@ -19,6 +19,8 @@ pub struct Document {
     pub root: Option<Node>,
     /// Every comment of the document, in file order.
     pub comments: Vec<Comment>,
+    /// The line on which another document starts, from 1.
+    pub next_document: Option<usize>,
 }
 
 /// One scalar, mapping or sequence, and where it was written.
@@ -34,8 +36,30 @@ pub struct Node {
     pub column: usize,
     /// The tag as short as it can be written (`!!str`, `!name`), if there is one.
     pub tag: Option<String>,
+    /// How its text counts in more than one place.
+    pub sharing: Option<Sharing>,
     /// What it is.
     pub kind: NodeKind,
+}
+
+/// Why a change of a node's text would not be a change of that node alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// What makes it so.
+    pub by: SharedBy,
+    /// The line on which that stands, from 1.
+    pub line: usize,
+}
+
+/// What lets one text count in several places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SharedBy {
+    /// `&name`: other places may repeat this node.
+    Anchor,
+    /// `*name`: this node repeats another place.
+    Alias,
+    /// `<<`: some of its pairs are those of another mapping.
+    MergeKey,
 }
 
 /// The three kinds of node.
@@ -82,6 +106,11 @@ impl Document {
     ///
     /// Block scalars have none: what follows them stands on a line of its own.
     pub fn comment_after<'text>(&self, node: &Node, text: &'text str) -> Option<&'text str> {
+        self.comment_behind(node, text).map(|comment| comment.words(text))
+    }
+
+    /// The comment that [`Document::comment_after`] reads.
+    pub fn comment_behind(&self, node: &Node, text: &str) -> Option<&Comment> {
         if matches!(node.kind, NodeKind::Scalar { style: Style::Literal | Style::Folded, .. }) {
             return None;
         }
@@ -91,7 +120,14 @@ impl Document {
         if !between.chars().all(|c| matches!(c, ' ' | '\t' | ',' | ']' | '}')) {
             return None;
         }
-        Some(text.get(comment.span.clone())?.trim_start_matches('#').trim())
+        Some(comment)
+    }
+}
+
+impl Comment {
+    /// What it says, without `#` and blanks around it.
+    pub fn words<'text>(&self, text: &'text str) -> &'text str {
+        text.get(self.span.clone()).unwrap_or_default().trim_start_matches('#').trim()
     }
 }
 
@@ -111,8 +147,13 @@ impl Node {
 
     /// The value under `key` of a mapping; `None` if there is none, or if this is no mapping.
     pub fn get(&self, key: &str) -> Option<&Node> {
+        self.pair(key).map(|(_, value)| value)
+    }
+
+    /// The same with the key as it stands there.
+    pub fn pair(&self, key: &str) -> Option<&(Node, Node)> {
         let NodeKind::Mapping(pairs) = &self.kind else { return None };
-        pairs.iter().find(|(name, _)| name.text() == Some(key)).map(|(_, value)| value)
+        pairs.iter().find(|(name, _)| name.text() == Some(key))
     }
 
     fn error(&self, problem: YamlProblem) -> YamlError {
