@@ -95,11 +95,21 @@ pub fn plaintext(document: &DecryptedDocument, format: &dyn Format) -> Result<Se
 /// # Errors
 /// [`ChangeError::Overtaken`] if something else is there, [`ChangeError::Replace`] if the system does not let us.
 pub fn replace(path: &Path, bytes: &SecretBytes, expected: Expected<'_>, read_only: ReadOnly) -> Result<Durability, ChangeError> {
-    match atomic_write::replace(path, bytes.expose(), expected, read_only) {
+    durability(atomic_write::replace(path, bytes.expose(), expected, read_only)).map_err(|error| match error {
+        ReplaceError::Changed | ReplaceError::Gone | ReplaceError::Exists => ChangeError::Overtaken(error),
+        error => ChangeError::Replace(error),
+    })
+}
+
+/// Whether a file that was replaced is safe from a power cut.
+///
+/// # Errors
+/// Those of [`atomic_write::replace`] but that one.
+pub fn durability(replaced: Result<(), ReplaceError>) -> Result<Durability, ReplaceError> {
+    match replaced {
         Ok(()) => Ok(Durability::Durable),
         Err(ReplaceError::NotDurable(_)) => Ok(Durability::NotConfirmed),
-        Err(error @ (ReplaceError::Changed | ReplaceError::Gone | ReplaceError::Exists)) => Err(ChangeError::Overtaken(error)),
-        Err(error) => Err(ChangeError::Replace(error)),
+        Err(error) => Err(error),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod generate;
 pub mod git;
 pub mod glob;
 pub mod init;
+pub mod journal;
 pub mod mask;
 pub mod merge;
 pub mod new_file;

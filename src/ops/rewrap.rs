@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::change::Durability;
+use super::change::{Durability, durability};
 use super::file::{FileError, OpenedFile};
 use crate::document::{DecryptError, EncryptedDocument, NotADocument, OpenError};
 use crate::format::{EmitError, Format, ParseError};
@@ -127,10 +127,7 @@ impl Rewrapped {
     pub fn save(&self, state: Option<&Path>) -> Result<Durability, SaveError> {
         let _lock = state.map(|state| FileLock::acquire(state, &self.path)).transpose()?;
         let expected = Expected::Bytes(self.base.expose());
-        match atomic_write::replace(&self.path, self.bytes.expose(), expected, ReadOnly::Refuse) {
-            Err(ReplaceError::NotDurable(_)) => Ok(Durability::NotConfirmed),
-            replaced => Ok(replaced.map(|()| Durability::Durable)?),
-        }
+        Ok(durability(atomic_write::replace(&self.path, self.bytes.expose(), expected, ReadOnly::Refuse))?)
     }
 }
 

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use super::attributes::keep_attributes;
 use super::fault::{fault_point, write_through};
 use super::file_lock::resolve;
+use super::file_systems::CAN_SYNC_TOGETHER;
 use super::regular_file::{FileBytes, FileDigest, ReadError, has_digest, holds, refused};
 use super::temporary::{Made, Temporary, remove_leftovers};
 use crate::secret::SecretBytes;
@@ -51,7 +52,18 @@ pub enum ReadOnly {
 /// # Errors
 /// [`ReplaceError`], about `target`. Except for [`ReplaceError::NotDurable`] the target is as it was and nothing is left beside it.
 pub fn replace(target: &Path, bytes: &[u8], expected: Expected<'_>, read_only: ReadOnly) -> Result<(), ReplaceError> {
-    Replacement { bytes, expected, read_only, private: false }.perform(target)
+    Replacement { bytes, expected, read_only, private: false, when: Durable::Now }.perform(target)
+}
+
+/// The same, for one of many files that are put on the disk together, by [`super::file_systems::FileSystems::sync`]; what killed
+/// processes left beside them is to be removed together as well, by [`super::temporary::remove_all_leftovers`].
+///
+/// Until then a power cut may leave the new name with an empty file, or one that has zeros in it.
+///
+/// # Errors
+/// As for [`replace`].
+pub fn replace_one_of_many(target: &Path, bytes: &[u8], expected: Expected<'_>, read_only: ReadOnly) -> Result<(), ReplaceError> {
+    Replacement { bytes, expected, read_only, private: false, when: Durable::Later }.perform(target)
 }
 
 /// Writes plaintext to `target`: a new file gets mode 0600, one that is there is replaced and keeps its mode.
@@ -59,7 +71,8 @@ pub fn replace(target: &Path, bytes: &[u8], expected: Expected<'_>, read_only: R
 /// # Errors
 /// As for [`replace`].
 pub fn write_private(target: &Path, bytes: &SecretBytes, read_only: ReadOnly) -> Result<(), ReplaceError> {
-    Replacement { bytes: bytes.expose(), expected: Expected::Whatever, read_only, private: true }.perform(target)
+    Replacement { bytes: bytes.expose(), expected: Expected::Whatever, read_only, private: true, when: Durable::Now }
+        .perform(target)
 }
 
 /// Writes a secret to `target`, which must not be there yet, with mode 0600.
@@ -68,7 +81,8 @@ pub fn write_private(target: &Path, bytes: &SecretBytes, read_only: ReadOnly) ->
 /// As for [`replace`]; [`ReplaceError::Exists`] if something is there.
 pub fn write_new_private(target: &Path, bytes: &SecretBytes) -> Result<(), ReplaceError> {
     let bytes = bytes.expose();
-    Replacement { bytes, expected: Expected::Absent, read_only: ReadOnly::Refuse, private: true }.perform(target)
+    Replacement { bytes, expected: Expected::Absent, read_only: ReadOnly::Refuse, private: true, when: Durable::Now }
+        .perform(target)
 }
 
 /// Tells in advance what [`replace`] would refuse about a file that is there: other names for it, a mode that forbids writing.
@@ -179,6 +193,14 @@ struct Replacement<'a> {
     expected: Expected<'a>,
     read_only: ReadOnly,
     private: bool,
+    when: Durable,
+}
+
+/// When a new file is safe from a power cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Durable {
+    Now,
+    Later,
 }
 
 impl Replacement<'_> {
@@ -190,11 +212,16 @@ impl Replacement<'_> {
         let directory = open(parent, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let name = CString::new(name.as_bytes()).map_err(io::Error::from)?;
 
-        remove_leftovers(&directory, &name);
+        if self.when == Durable::Now {
+            remove_leftovers(&directory, &name);
+        }
         if !self.place(&directory, &name, Made::Unnamed)? {
             self.place(&directory, &name, Made::Named)?;
         }
-        sync_directory(&directory)
+        match self.is_synced() {
+            true => sync_directory(&directory),
+            false => Ok(()),
+        }
     }
 
     /// Puts a new file in the target's place; `false` if that cannot be done with one that is `made` without a name.
@@ -212,7 +239,9 @@ impl Replacement<'_> {
             keep_attributes(old, metadata, &new.file)?;
         }
         fault_point!(AttributesKept);
-        sync(&new.file)?;
+        if self.is_synced() {
+            sync(&new.file)?;
+        }
         fault_point!(Synced);
 
         if let Expected::Bytes(_) | Expected::Digest(_) = self.expected {
@@ -231,6 +260,11 @@ impl Replacement<'_> {
             Some(_) => new.replace_target(),
             None => new.become_target(),
         }
+    }
+
+    /// Whether this file is put on the disk by itself.
+    fn is_synced(&self) -> bool {
+        self.when == Durable::Now || !CAN_SYNC_TOGETHER
     }
 
     fn check(&self, old: Option<&Metadata>) -> Result<(), ReplaceError> {

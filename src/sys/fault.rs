@@ -54,14 +54,14 @@ mod armed {
     /// Declares the points once: variant, stable name, whether the step can fail.
     macro_rules! points {
         ($($(#[$doc:meta])* $variant:ident $name:literal $can_fail:literal,)*) => {
-            /// A step of a write or of an edit.
+            /// A step of a write, of an edit, or of a change of many files.
             #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
             pub enum FaultPoint {
                 $($(#[$doc])* $variant,)*
             }
 
             impl FaultPoint {
-                /// All of them, in the order in which an edit reaches them.
+                /// All of them, in the order in which an edit, and then a change of many files, reaches them.
                 pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
                 /// The name in `DOTSOPS_CRASH`, never changed.
@@ -140,6 +140,30 @@ mod armed {
         DirectorySynced "directory-synced" false,
         /// The file is saved, and the draft about to be dropped.
         DraftDrop "draft-drop" true,
+        /// Space is about to be set aside where many files are to be replaced.
+        RoomTake "room-take" true,
+        /// The log of a change of many files is about to be made.
+        LogMake "log-make" true,
+        /// Half of what one file is to be is written into the log.
+        LogHalf "log-half" true,
+        /// The log is written.
+        LogWritten "log-written" true,
+        /// The log is synced, and about to get the name of a complete one.
+        LogSynced "log-synced" true,
+        /// The log has that name, and its folder is not synced.
+        LogNamed "log-named" true,
+        /// The log is complete, and no file replaced.
+        LogComplete "log-complete" false,
+        /// A file of many is about to be replaced, or put back.
+        NextOfMany "next-of-many" true,
+        /// All files are replaced, and about to be synced.
+        AllReplaced "all-replaced" true,
+        /// All files are synced.
+        AllSynced "all-synced" false,
+        /// The log is about to be dropped.
+        LogDrop "log-drop" true,
+        /// The log is dropped.
+        LogDropped "log-dropped" false,
     }
 
     /// What happens at a point.

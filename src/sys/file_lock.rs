@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sha2::{Digest, Sha256};
 
 use super::fault::fault_point;
@@ -57,6 +58,26 @@ impl FileLock {
     /// What holds it, for a process that is to hold it too.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// Takes the locks of many files, one after the other, each as [`FileLock::acquire`] does.
+pub fn acquire_all<'a>(
+    state: &'a Path,
+    targets: impl ExactSizeIterator<Item = &'a Path>,
+) -> impl Iterator<Item = Result<FileLock, LockError>> {
+    allow_open_files(targets.len() as u64);
+    targets.map(|target| FileLock::acquire(state, target))
+}
+
+/// Each lock is an open file, and a process may usually have 1,024 of them unless it asks for more.
+fn allow_open_files(more: u64) {
+    const OTHERS: u64 = 128;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if let Some(now) = current.filter(|now| *now < more + OTHERS) {
+        let wanted = maximum.map_or(more + OTHERS, |most| most.min(more + OTHERS)).max(now);
+        // Without it the locks tell that there are too many.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
     }
 }
 

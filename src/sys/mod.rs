@@ -17,9 +17,11 @@ pub mod environment;
 #[doc(hidden)]
 pub mod fault;
 pub mod file_lock;
+pub mod file_systems;
 pub mod hardening;
 pub mod hidden;
 pub mod left_session;
+pub mod log_file;
 pub mod machine;
 pub mod own_lines;
 pub mod piped;
@@ -29,7 +31,7 @@ pub mod regular_file;
 pub mod scratch;
 pub mod signals;
 pub mod standard_output;
-mod temporary;
+pub mod temporary;
 pub mod terminal;
 mod wipe;
 

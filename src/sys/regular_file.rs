@@ -101,6 +101,7 @@ pub(super) fn read_whole(mut file: &File, metadata: &Metadata, limit: u64) -> Re
 }
 
 /// The SHA-256 of a file's bytes: enough to know them again, without keeping them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileDigest([u8; 32]);
 
 impl FileDigest {

@@ -4,14 +4,16 @@
 //! and else the name `.NAME.dotsops-RANDOM`, which is removed again; what a killed process left under such a name is known by nobody
 //! holding its lock.
 
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, fchmod, flock, linkat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, fchmod, flock, linkat, open, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::atomic_write::ReplaceError;
@@ -127,6 +129,29 @@ pub(super) fn remove_leftovers(directory: &OwnedFd, target: &CString) {
     }
 }
 
+/// The same beside many targets, which are absolute and without links: each of their folders is read once.
+pub fn remove_all_leftovers<'a>(targets: impl Iterator<Item = &'a Path>) {
+    let mut folders: HashMap<&Path, HashSet<Vec<u8>>> = HashMap::new();
+    for target in targets {
+        if let (Some(folder), Some(name)) = (target.parent(), target.file_name()) {
+            folders.entry(folder).or_default().insert(temporary_prefix(name.as_bytes()));
+        }
+    }
+    for (folder, prefixes) in folders {
+        let opened = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let Ok((directory, entries)) =
+            opened.and_then(|directory| Dir::read_from(&directory).map(|entries| (directory, entries)))
+        else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            if random_part(entry.file_name().to_bytes()).is_some_and(|(prefix, _)| prefixes.contains(prefix)) {
+                let _ = remove_leftover(&directory, entry.file_name());
+            }
+        }
+    }
+}
+
 fn remove_leftover(directory: &OwnedFd, name: &std::ffi::CStr) -> io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = File::from(openat(directory, name, flags, Mode::empty())?);
@@ -141,7 +166,7 @@ fn remove_leftover(directory: &OwnedFd, name: &std::ffi::CStr) -> io::Result<()>
 
 /// `None` where a file without a name cannot be made, or could not be given one.
 #[cfg(target_os = "linux")]
-fn create_unnamed(directory: &OwnedFd, private: bool) -> io::Result<Option<File>> {
+pub(super) fn create_unnamed(directory: &OwnedFd, private: bool) -> io::Result<Option<File>> {
     let create = || {
         fault_point!(NewUnnamed);
         // Its name will come from there.
@@ -165,7 +190,7 @@ fn create_unnamed(directory: &OwnedFd, private: bool) -> io::Result<Option<File>
 }
 
 #[cfg(not(target_os = "linux"))]
-fn create_unnamed(_directory: &OwnedFd, _private: bool) -> io::Result<Option<File>> {
+pub(super) fn create_unnamed(_directory: &OwnedFd, _private: bool) -> io::Result<Option<File>> {
     Ok(None)
 }
 
@@ -232,18 +257,20 @@ fn temporary_prefix(target: &[u8]) -> Vec<u8> {
 
 /// Whether `name` is one that a new file for `target` has for a moment.
 fn is_leftover(name: &OsStr, target: &OsStr) -> bool {
-    name.as_bytes()
-        .strip_prefix(temporary_prefix(target.as_bytes()).as_slice())
-        .is_some_and(|random| random.len() == 16 && random.iter().all(u8::is_ascii_hexdigit))
+    random_part(name.as_bytes()).is_some_and(|(prefix, _)| prefix == temporary_prefix(target.as_bytes()))
+}
+
+/// The 16 hexadecimal digits at the end of `name`, and what is before them.
+fn random_part(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    let parts = name.split_at_checked(name.len().checked_sub(16)?)?;
+    parts.1.iter().all(u8::is_ascii_hexdigit).then_some(parts)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::path::Path;
-
-    use rustix::fs::open;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -302,6 +329,21 @@ mod tests {
         kept.sort();
         assert_eq!(names(folder.path()), kept);
         drop(writing);
+    }
+
+    #[test]
+    fn leftovers_beside_many_files_go_in_one_go_and_no_others() {
+        let (folder, _) = folder();
+        fs::create_dir(folder.path().join("sub")).unwrap();
+        let random = "dotsops-0123456789abcdef";
+        let all = [".a.env", ".b.env", "sub/.a.env", ".c.env", "sub/.b.env"].map(|name| format!("{name}.{random}"));
+        for name in &all {
+            fs::write(folder.path().join(name), b"half").unwrap();
+        }
+        let targets = ["a.env", "b.env", "sub/a.env", "none/a.env"].map(|name| folder.path().join(name));
+        remove_all_leftovers(targets.iter().map(PathBuf::as_path));
+        let kept: Vec<bool> = all.iter().map(|name| folder.path().join(name).exists()).collect();
+        assert_eq!(kept, [false, false, false, true, true]);
     }
 
     #[test]
