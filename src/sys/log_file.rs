@@ -22,12 +22,13 @@ use super::private_file::random_hexadecimal;
 /// What the name of a log that is not complete ends with, behind 16 hexadecimal digits.
 const UNFINISHED: &[u8] = b".new";
 
-/// A log, locked. One that is not complete is removed on drop.
+/// A log, locked. One that was made here and is not complete is removed on drop.
 pub struct LogFile {
     directory: OwnedFd,
     folder: PathBuf,
     name: CString,
     is_complete: bool,
+    was_found: bool,
     /// The log, open to be read and, until it is complete, to be written.
     pub file: File,
 }
@@ -61,7 +62,7 @@ impl LogFile {
             Ok(()) | Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        Ok(Some(Self { directory, folder: folder.to_owned(), name, is_complete: false, file }))
+        Ok(Some(Self { directory, folder: folder.to_owned(), name, is_complete: false, was_found: false, file }))
     }
 
     /// Adds `bytes` to it.
@@ -118,7 +119,7 @@ impl LogFile {
 
 impl Drop for LogFile {
     fn drop(&mut self) {
-        if !self.is_complete && unlinkat(&self.directory, &self.name, AtFlags::empty()).is_ok() {
+        if !self.is_complete && !self.was_found && unlinkat(&self.directory, &self.name, AtFlags::empty()).is_ok() {
             let _ = std::fs::remove_dir(&self.folder);
         }
     }
@@ -150,7 +151,7 @@ fn take(folder: &Path, name: &CStr) -> io::Result<Option<LogFile>> {
     if !is_own || !is_there || metadata.nlink() != 1 {
         return Ok(None);
     }
-    Ok(Some(LogFile { directory, folder: folder.to_owned(), name: name.to_owned(), is_complete, file }))
+    Ok(Some(LogFile { directory, folder: folder.to_owned(), name: name.to_owned(), is_complete, was_found: true, file }))
 }
 
 fn open_folder(folder: &Path) -> io::Result<OwnedFd> {

@@ -197,3 +197,6 @@ pub enum JournalError {
         log: PathBuf,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,7 +94,8 @@ pub fn recover(state: &Path, tell: &mut dyn FnMut(&Found)) {
         if log.is_complete() {
             tell(&finish(state, log));
         } else {
-            drop(log);
+            // If it stays it is told, and tried, again.
+            let _ = log.remove();
             tell(&Found::RolledBack);
         }
     }
