@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::keys::age::identity::IdentityProblem;
@@ -95,12 +96,14 @@ pub struct Outside {
     pub hidden: Vec<OsString>,
     /// How long a program may be silent.
     pub patience: Duration,
+    /// Held while a plugin runs: it may ask something, and several would do it at once where several files are opened.
+    pub turn: Mutex<()>,
 }
 
 impl Default for Outside {
     /// Nobody is asked, no program is run.
     fn default() -> Self {
-        Self { ask: Box::new(Nobody), path: None, hidden: Vec::new(), patience: Duration::from_secs(120) }
+        Self { ask: Box::new(Nobody), path: None, hidden: Vec::new(), patience: Duration::from_secs(120), turn: Mutex::default() }
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::sync::{MutexGuard, PoisonError};
 
 use age_core::format::{FileKey, Stanza, is_arbitrary_string};
 use age_core::primitives::bech32_decode;
@@ -129,6 +130,7 @@ struct Talk<'a> {
     heard: usize,
     /// Whether it asked for something that nobody was there to give.
     was_alone: bool,
+    _turn: MutexGuard<'a, ()>,
 }
 
 /// What a plugin says at once.
@@ -148,6 +150,7 @@ impl<'a> Talk<'a> {
             return Err(missing());
         }
         let path = outside.find(OsStr::new(&format!("age-plugin-{plugin}"))).map_err(|_| missing())?;
+        let turn = outside.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let program = Piped::start(&Start {
             program: &path,
             arguments: &[format!("--age-plugin={conversation}").into()],
@@ -156,7 +159,7 @@ impl<'a> Talk<'a> {
             patience: outside.patience,
         })
         .map_err(|error| PluginError::NotStarted { plugin: plugin.to_owned(), kind: error.kind() })?;
-        Ok(Self { plugin, outside, program, ahead: SecretBytes::default(), heard: 0, was_alone: false })
+        Ok(Self { plugin, outside, program, ahead: SecretBytes::default(), heard: 0, was_alone: false, _turn: turn })
     }
 
     fn say(&mut self, command: &str, arguments: &[&str], body: &[u8]) -> Result<(), PluginError> {

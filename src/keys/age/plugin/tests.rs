@@ -59,7 +59,7 @@ impl Fake {
         let ask = Box::new(Person { answer, asked: Arc::clone(&asked) });
         // The plugin needs a `grep`.
         let path = format!("{}:{}", folder.path().display(), "/usr/bin:/bin");
-        let outside = Outside { ask, path: Some(path.into()), hidden: Vec::new(), patience: Duration::from_secs(10) };
+        let outside = Outside { ask, path: Some(path.into()), patience: Duration::from_secs(10), ..Outside::default() };
         Self { folder, outside, asked }
     }
 
