@@ -11,6 +11,8 @@ pub mod file;
 pub mod generate;
 pub mod git;
 pub mod glob;
+pub mod governed;
+pub mod in_threads;
 pub mod init;
 pub mod journal;
 pub mod mask;

@@ -17,6 +17,7 @@ pub mod init;
 pub mod keygen;
 pub mod keys;
 pub mod man;
+mod many;
 pub mod merge;
 pub mod rename;
 pub mod rotate;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::many;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
@@ -9,19 +10,14 @@ use crate::cli::failure::Failure;
 use crate::cli::left_behind;
 use crate::cli::people::People;
 use crate::cli::{Surroundings, working_directory};
-use crate::config::{Config, Search};
-use crate::format::{Syntax, detect};
+use crate::config::Config;
 use crate::keys::group::{KeyGroup, is_for};
 use crate::keys::keyring::Keyring;
 use crate::ops::change::Durability;
 use crate::ops::file::{self, OpenedFile};
-use crate::ops::git::Repository;
 use crate::ops::new_file;
 use crate::ops::rewrap::{EncryptedFile, Rewrapped, Unlocked};
 use crate::ops::update_keys::{Change, Member, compare};
-
-/// From how many files on it is shown how far the work is.
-const MANY: usize = 20;
 
 /// Make files follow .sops.yaml: who can read them, and how many key groups that takes
 ///
@@ -72,7 +68,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let mut run = Run { surroundings, config: &config, keyring: surroundings.environment.keyring(), worst: ExitCode::Done };
 
     let files = match arguments.files.is_empty() {
-        true => run.tracked(&here)?,
+        true => many::tracked(&config, &here, surroundings)?,
         false => arguments.files.iter().map(|path| file::read(path, None).map_err(Failure::from)).collect(),
     };
     left_behind::look(surroundings);
@@ -139,49 +135,6 @@ enum Compared {
 }
 
 impl Run<'_> {
-    /// Every encrypted dotenv file that git tracks below the config and that no other config is nearer to.
-    fn tracked(&self, here: &Path) -> Result<Vec<Result<OpenedFile, Failure>>, Failure> {
-        let git = self.surroundings.environment.git();
-        let repository = git.and_then(|git| Repository::find(here, git)).ok_or_else(|| Failure::no_repository(here))?;
-        let folder = self.config.path.parent().filter(|folder| folder.starts_with(repository.root()));
-        let folder = folder.unwrap_or_else(|| repository.root());
-        let paths = repository.tracked_below(folder).ok_or_else(|| Failure::no_repository(here))?;
-        let mut found = Vec::new();
-        for (at, path) in paths.iter().enumerate() {
-            self.progress("looked at", at, paths.len());
-            // A link leads to a file that is tracked itself, or that is none of this repository's.
-            if !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
-                continue;
-            }
-            let Ok(snapshot) = file::read_bytes(path) else { continue };
-            let text = snapshot.bytes.expose();
-            let has = |field: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(field));
-            if detect(text) != Some(Syntax::Dotenv) || !has(b"sops_mac=") || !has(b"sops_version=") {
-                continue;
-            }
-            let shown = path.strip_prefix(here).unwrap_or(path);
-            let nearest = path.parent().and_then(|folder| Search::from(folder).config);
-            // A config that was named is meant for all of them.
-            let nearest = nearest.filter(|nearest| self.surroundings.named_config.is_none() && *nearest != self.config.path);
-            if let Some(nearest) = nearest {
-                self.surroundings.output.note(format_args!(
-                    "{} is left out: it has its own {}",
-                    shown.display(),
-                    nearest.display()
-                ));
-                continue;
-            }
-            match file::parse(shown, text, Some(Syntax::Dotenv)) {
-                Ok((format, contents)) => found.push(Ok(OpenedFile { path: shown.to_owned(), snapshot, format, contents })),
-                Err(error) if Syntax::by_path(path) == Syntax::Dotenv => found.push(Err(error.into())),
-                // A text about such files.
-                Err(_) => {}
-            }
-        }
-        self.surroundings.output.progress(None);
-        Ok(found)
-    }
-
     fn compare(&self, file: OpenedFile) -> Result<Compared, Failure> {
         let file = EncryptedFile::of(file)?;
         let absolute = std::path::absolute(&file.path)?;
@@ -234,7 +187,7 @@ impl Run<'_> {
         let count = files.len();
         let mut done = Vec::new();
         for (at, file) in files.into_iter().enumerate() {
-            self.progress(what, at, count);
+            many::show_progress(what, at, count, &self.surroundings.output);
             let outcome = step(self, file);
             match outcome {
                 Ok(result) => done.push(result),
@@ -243,12 +196,6 @@ impl Run<'_> {
         }
         self.surroundings.output.progress(None);
         done
-    }
-
-    fn progress(&self, what: &str, done: usize, count: usize) {
-        if count >= MANY {
-            self.surroundings.output.progress(Some(format_args!("{done} of {count} files {what}")));
-        }
     }
 
     fn report(&mut self, failure: &Failure) {

@@ -1,0 +1,36 @@
+//! What the commands share that change many files.
+
+use std::path::Path;
+
+use crate::cli::Surroundings;
+use crate::cli::failure::Failure;
+use crate::cli::output::Output;
+use crate::config::Config;
+use crate::ops::file::OpenedFile;
+use crate::ops::git::Repository;
+use crate::ops::governed::governed;
+
+/// From how many files on it is shown how far the work is.
+const MANY: usize = 20;
+
+/// Every encrypted file that git tracks and `config` governs; what another config governs is said.
+pub fn tracked(config: &Config, here: &Path, surroundings: &Surroundings) -> Result<Vec<Result<OpenedFile, Failure>>, Failure> {
+    let git = surroundings.environment.git();
+    let repository = git.and_then(|git| Repository::find(here, git)).ok_or_else(|| Failure::no_repository(here))?;
+    let output = &surroundings.output;
+    let mut progress = |done, of| show_progress("looked at", done, of, output);
+    let found = governed(&repository, config, surroundings.named_config.is_some(), here, &mut progress);
+    output.progress(None);
+    let found = found.ok_or_else(|| Failure::no_repository(here))?;
+    for left in &found.left_out {
+        output.note(format_args!("{} is left out: it has its own {}", left.path.display(), left.config.display()));
+    }
+    Ok(found.files.into_iter().map(|file| file.map_err(Failure::from)).collect())
+}
+
+/// Shows how far work on many files is.
+pub fn show_progress(what: &str, done: usize, count: usize, output: &Output) {
+    if count >= MANY {
+        output.progress(Some(format_args!("{done} of {count} files {what}")));
+    }
+}
