@@ -20,6 +20,7 @@ pub mod file_lock;
 pub mod file_systems;
 pub mod hardening;
 pub mod hidden;
+pub mod https;
 pub mod left_session;
 pub mod log_file;
 pub mod machine;
