@@ -16,7 +16,7 @@ mod post_quantum;
 pub mod recipient;
 pub mod router;
 mod ssh_private;
-mod ssh_public;
+pub(super) mod ssh_public;
 
 use std::io::{Read, Write};
 use std::iter;

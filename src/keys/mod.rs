@@ -7,6 +7,7 @@ pub mod age;
 pub mod command;
 pub mod fields;
 pub mod foreign;
+pub mod given;
 pub mod group;
 pub mod keyring;
 pub mod outside;

@@ -129,7 +129,7 @@ fn read_ssh_key(bytes: &SecretBytes) -> Result<Found, IdentityProblem> {
 ///
 /// Regular files are taken, and what lies below `/dev` and `/proc`: `<(command)` and `/dev/stdin` are pipes there, opened already. A
 /// named pipe elsewhere could make us wait for ever.
-fn read_file(path: &Path, optional: bool) -> Result<SecretBytes, IdentityProblem> {
+pub(super) fn read_file(path: &Path, optional: bool) -> Result<SecretBytes, IdentityProblem> {
     if path.as_os_str().is_empty() {
         return Ok(SecretBytes::default());
     }

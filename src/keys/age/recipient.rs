@@ -96,8 +96,11 @@ impl Recipient {
 
 /// Whether `text` is or holds a private key, in whatever case.
 pub(crate) fn looks_private(text: &str) -> bool {
-    let text = text.to_ascii_uppercase();
-    text.contains("AGE-SECRET-KEY-") || text.contains("PRIVATE KEY-----") || text.trim_start().starts_with("AGE-PLUGIN-")
+    // No copy is made of what may be one.
+    let begins =
+        |text: &[u8], part: &str| text.get(..part.len()).is_some_and(|start| start.eq_ignore_ascii_case(part.as_bytes()));
+    let holds = |part: &str| text.as_bytes().windows(part.len()).any(|window| begins(window, part));
+    holds("AGE-SECRET-KEY-") || holds("PRIVATE KEY-----") || begins(text.trim_start().as_bytes(), "AGE-PLUGIN-")
 }
 
 /// Whether two recipients are the same key. The comment of an SSH key does not count.

@@ -48,7 +48,7 @@ pub(super) fn read(line: &str) -> Result<age::ssh::Recipient, RecipientError> {
 }
 
 /// The name of a key type, if it is one we know: what comes from outside is not repeated.
-pub(super) fn known_type(name: &[u8]) -> Option<&'static str> {
+pub(in crate::keys) fn known_type(name: &[u8]) -> Option<&'static str> {
     ["ssh-ed25519", "ssh-rsa"].into_iter().chain(UNUSABLE).find(|known| known.as_bytes() == name)
 }
 
