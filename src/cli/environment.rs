@@ -16,6 +16,7 @@ use crate::secret::{SecretBytes, SecretString};
 use crate::sys::environment::take_secret_variable;
 #[cfg(feature = "faults")]
 use crate::sys::fault;
+use crate::sys::https::Network;
 use crate::sys::process::resolve_helper;
 
 /// The process's environment, without the keys in it.
@@ -183,6 +184,20 @@ impl Environment {
         let dumb = self.var("TERM").is_none_or(|term| term == "dumb");
         let names = ["DOTSOPS_EDITOR", "SOPS_EDITOR", "VISUAL", "EDITOR"];
         names.into_iter().filter(|name| !(dumb && *name == "VISUAL")).find_map(|name| self.text(name))
+    }
+
+    /// How this machine reaches others: the variables that curl and sops go by.
+    #[allow(dead_code)]
+    pub fn network(&self) -> Network {
+        let first = |names: &[&str]| names.iter().find_map(|name| self.text(name));
+        let folders = self.var("SSL_CERT_DIR").map(|folders| std::env::split_paths(&folders).collect());
+        Network {
+            proxy: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+            direct: first(&["no_proxy", "NO_PROXY"]),
+            certificates: self.var("SSL_CERT_FILE").map(PathBuf::from),
+            certificate_folders: folders.unwrap_or_default(),
+            ..Network::default()
+        }
     }
 
     /// The folders in which programs are looked up.

@@ -8,6 +8,7 @@ mod change;
 mod diff;
 mod edit;
 mod exec;
+mod given;
 mod merge;
 mod open;
 mod readers;

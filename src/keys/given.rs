@@ -160,7 +160,9 @@ impl GivenKey {
 impl Offer {
     /// Itself, if there is anything in it that is or was meant to be a key.
     fn into_some(self, given: &GivenKey) -> Result<Self, GivenError> {
-        let is_none = |unusable: &Unusable| unusable.why == Reason::Recipient(RecipientError::Unknown);
+        let is_none = |unusable: &Unusable| {
+            matches!(unusable.why, Reason::Recipient(RecipientError::Unknown | RecipientError::ControlCharacter))
+        };
         if self.candidates.len() + self.unusable.len() > MAX_LINES {
             return Err(GivenError::TooMany { place: given.to_string() });
         }

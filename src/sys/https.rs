@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How this machine reaches others. The caller knows it, from the environment.
-#[derive(Debug, Clone)]
+/// How this machine reaches others. The caller knows it, from the environment. There may be a proxy's password in it.
+#[derive(Clone)]
 pub struct Network {
     /// The proxy to go through, as in `https_proxy`.
     pub proxy: Option<String>,
@@ -228,7 +228,10 @@ mod with_feature {
         let source = error.get_ref().map(|source| source as &(dyn Error + 'static));
         match source.and_then(|source| source.downcast_ref::<rustls::Error>()) {
             Some(error) => of_tls(error),
-            None => HttpsError::NoConnection(error.kind()),
+            None if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => HttpsError::NotHttps,
+            None if error.raw_os_error().is_some() => HttpsError::NoConnection(error.kind()),
+            // The resolver's errors are none of the system's.
+            None => HttpsError::NoHost,
         }
     }
 

@@ -22,6 +22,7 @@ pub mod exec_values;
 pub mod filestatus;
 pub mod full_disk;
 pub mod git;
+pub mod given_keys;
 pub mod help;
 pub mod hostile;
 pub mod hygiene;

@@ -5,6 +5,8 @@ pub mod document;
 pub mod editing;
 pub mod exec_pty;
 pub mod groups;
+#[cfg(feature = "https")]
+pub mod https_server;
 pub mod leaks;
 pub mod memory;
 pub mod own_process;
