@@ -8,6 +8,7 @@ use super::Surroundings;
 use super::consent::{Answer, ask};
 use super::failure::Failure;
 use crate::config::Config;
+use crate::document::DecryptedDocument;
 use crate::document::metadata::Metadata;
 use crate::document::selection::Selection;
 use crate::ops::departures::{duplicates, other_selection, unnamed_recipients};
@@ -87,11 +88,11 @@ pub fn consent_to_unnamed(path: &Path, unnamed: &[String], is_given: bool, surro
     }
 }
 
-/// Says for which names a merge left two values in the plaintext `tree`.
-pub fn say_undecided(path: &Path, tree: &Tree, surroundings: &Surroundings) -> Result<(), Failure> {
+/// Says for which names a merge left two values in `document`.
+pub fn say_undecided(path: &Path, document: &DecryptedDocument, surroundings: &Surroundings) -> Result<(), Failure> {
     let shown = path.display();
     let said = |name| format!("{shown}: both sides of a merge changed `{name}`, and nobody has decided yet: `dotsops edit`");
-    undecided(tree).into_iter().try_for_each(|name| surroundings.finding(said(name)))
+    undecided(document).into_iter().try_for_each(|name| surroundings.finding(said(name)))
 }
 
 /// Says which names stand several times.

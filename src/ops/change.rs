@@ -9,6 +9,7 @@ use time::UtcDateTime;
 
 use super::encrypt::{self, EncryptError as SealError};
 use super::file::{self, FileError, MAX_FILE};
+use super::merge::marks::disarm;
 use crate::document::{DecryptedDocument, EncryptError, EncryptedDocument, OpenError};
 use crate::format::{EmitError, Format, Syntax};
 use crate::keys::keyring::Keyring;
@@ -25,8 +26,10 @@ pub struct Original {
     pub bytes: SecretBytes,
     /// Whether there is no file yet.
     pub is_new: bool,
-    /// The file, opened.
+    /// The file, opened; what looks like the marks of a merge and stands in clear is an ordinary comment.
     pub document: DecryptedDocument,
+    /// How many such there are.
+    pub clear_marks: usize,
     /// Its syntax.
     pub format: &'static dyn Format,
 }
@@ -48,11 +51,12 @@ impl Original {
     pub fn open(path: &Path, bytes: SecretBytes, is_new: bool, keyring: &Keyring) -> Result<Self, ChangeError> {
         let (format, contents) = file::parse_secret(path, &bytes, is_new.then_some(Syntax::Dotenv))?;
         let not_a_document = |source| FileError::NotADocument { path: path.to_owned(), source };
-        let document = EncryptedDocument::new(contents).map_err(not_a_document)?.open(keyring)?;
+        let mut document = EncryptedDocument::new(contents).map_err(not_a_document)?.open(keyring)?;
         if document.lines_in_comments > 0 {
             return Err(ChangeError::LineInComment);
         }
-        Ok(Self { bytes, is_new, document, format })
+        let clear_marks = disarm(&mut document);
+        Ok(Self { bytes, is_new, document, clear_marks, format })
     }
 
     /// The plaintext.

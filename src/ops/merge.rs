@@ -33,6 +33,8 @@ pub struct Documents {
     pub ours: DecryptedDocument,
     /// Theirs.
     pub theirs: DecryptedDocument,
+    /// How many comments of one of them look like the marks of a merge and stand in clear. They are ordinary ones here.
+    pub clear_marks: usize,
 }
 
 /// A merged file.
@@ -72,13 +74,15 @@ impl Documents {
             })?;
             Ok((document, format))
         };
-        let open = |side, document: EncryptedDocument, known: &[&DecryptedDocument]| {
+        let mut clear_marks = 0;
+        let mut open = |side, document: EncryptedDocument, known: &[&DecryptedDocument]| {
             let data_key = known.iter().map(|known| known.data_key()).find(|data_key| document.is_key(data_key));
             let opened = match data_key.map(DataKey::copy) {
                 Some(data_key) => document.open_with(data_key).map_err(OpenError::from),
                 None => document.open(keyring),
             };
-            let opened = opened.map_err(|source| OpenVersionError { side, source: source.into() })?;
+            let mut opened = opened.map_err(|source| OpenVersionError { side, source: source.into() })?;
+            clear_marks = marks::disarm(&mut opened).max(clear_marks);
             match opened.lines_in_comments {
                 0 => Ok(opened),
                 _ => Err(OpenVersionError { side, source: ChangeError::LineInComment }),
@@ -92,7 +96,7 @@ impl Documents {
             Some(bytes) => Some(open("the common", parse("the common", bytes)?.0, &[&ours, &theirs])?),
             None => None,
         };
-        Ok((Self { base, ours, theirs }, format))
+        Ok((Self { base, ours, theirs, clear_marks }, format))
     }
 }
 
@@ -108,7 +112,7 @@ pub fn merge(
     unnamed: &[String],
     now: UtcDateTime,
 ) -> Result<MergedFile, MergeError> {
-    let Documents { base, mut ours, mut theirs } = documents;
+    let Documents { base, mut ours, mut theirs, .. } = documents;
     let nothing = Tree::of(Mapping::default());
     let base_tree = base.as_ref().map_or(&nothing, |base| &base.tree);
     let merged = items::merge(items::Versions { base: base_tree, ours: &ours.tree, theirs: &theirs.tree });

@@ -54,6 +54,8 @@ pub enum Fact {
     Duplicates(Vec<String>),
     /// Comments in clear, which are encrypted now like the others.
     ClearComments(usize),
+    /// Comments in clear that only look like the marks of a merge. They are ordinary ones now.
+    ClearMarks(usize),
     /// Classic recipients that undo what the post-quantum ones beside them are for, now that somebody was added.
     WeakLinks(Vec<String>),
 }
@@ -64,8 +66,11 @@ pub enum Fact {
 /// # Errors
 /// [`RotateError`]; nothing was written.
 pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: UtcDateTime) -> Result<Rotated, RotateError> {
-    let Original { bytes: before, document, format, .. } = original;
+    let Original { bytes: before, document, clear_marks, format, .. } = original;
     let mut facts = Vec::new();
+    if clear_marks > 0 {
+        facts.push(Fact::ClearMarks(clear_marks));
+    }
     if document.clear_comments > 0 {
         facts.push(Fact::ClearComments(document.clear_comments));
     }

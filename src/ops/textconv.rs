@@ -81,7 +81,7 @@ fn opened(document: &DecryptedDocument, showing: &Showing<'_>) -> Option<(Secret
         return Some((Dotenv.emit(&document.tree, None, None).ok()?, None));
     };
     let masks = masks(document.data_key());
-    let marks = marks::unresolved(&document.tree);
+    let marks = marks::unresolved(document);
     let pairs = document.tree.first().iter().zip(document.encrypted().tree.first()).enumerate();
     let items = pairs.map(|(at, (plain, stored))| match (plain, stored) {
         (Item::Entry(key, value), Item::Entry(_, token)) => {

@@ -50,6 +50,9 @@ impl ChangeOptions {
         if clear_comments > 0 {
             surroundings.finding(super::clear_comments(clear_comments))?;
         }
+        if original.clear_marks > 0 {
+            surroundings.finding(super::clear_marks(original.clear_marks))?;
+        }
         departures::of_changing(&path, original.document.metadata(), surroundings)?;
         Ok(Opened { path, keyring, original, allow_plaintext: self.allow_plaintext, surroundings, _lock: lock })
     }

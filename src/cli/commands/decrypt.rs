@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         surroundings.finding(super::clear_comments(opened.clear_comments))?;
     }
     departures::say_duplicates(&path, &opened.tree, surroundings)?;
-    departures::say_undecided(&path, &opened.tree, surroundings)?;
+    departures::say_undecided(&path, &opened, surroundings)?;
     if !from_stdin {
         departures::of_reading(&path, opened.metadata(), surroundings)?;
     }

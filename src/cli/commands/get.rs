@@ -42,10 +42,10 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let format = opened.format;
     let document = opened.document()?.open(&keyring).map_err(|error| Failure::cannot_open(&path, &error, &keyring))?;
     departures::of_reading(&path, document.metadata(), surroundings)?;
-    if undecided(&document.tree).contains(&key) {
+    if undecided(&document).contains(&key) {
         return Err(Failure::undecided(&path, &key));
     }
-    departures::say_undecided(&path, &document.tree, surroundings)?;
+    departures::say_undecided(&path, &document, surroundings)?;
     let failure = |error| Failure::variable(&path, error, &keyring);
     let variables = Variables::of(&document, format).map_err(failure)?;
     if literal {

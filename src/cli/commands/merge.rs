@@ -67,6 +67,9 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
             surroundings.finding(super::clear_comments(document.clear_comments))?;
         }
     }
+    if documents.clear_marks > 0 {
+        surroundings.finding(super::clear_marks(documents.clear_marks))?;
+    }
     let (config, absolute) = (surroundings.config()?, std::path::absolute(path)?);
     let mut unnamed = Vec::new();
     for document in [&documents.ours, &documents.theirs] {

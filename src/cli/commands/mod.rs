@@ -130,3 +130,12 @@ fn clear_comments(count: usize) -> String {
         _ => format!("{count} comments stand in clear, or are none of this file's; nothing protects them"),
     }
 }
+
+/// Says that comments only look like what a merge leaves.
+fn clear_marks(count: usize) -> String {
+    let what = match count {
+        1 => "a comment looks like a side of a conflict, but stands in clear, so no merge of dotsops wrote it".to_owned(),
+        _ => format!("{count} comments look like sides of a conflict, but stand in clear, so no merge of dotsops wrote them"),
+    };
+    format!("{what}; anybody can add such lines, so they are taken for ordinary comments: `# !dotsops`")
+}

@@ -152,6 +152,7 @@ fn tell(path: &Path, rotated: &Rotated, surroundings: &Surroundings) -> Result<(
                 surroundings.finding(format_args!("{path} defines some names several times: {}", names.join(", ")))?;
             }
             Fact::ClearComments(count) => surroundings.finding(super::clear_comments(*count))?,
+            Fact::ClearMarks(count) => surroundings.finding(super::clear_marks(*count))?,
             Fact::WeakLinks(weak) => super::say_weak(weak, surroundings),
         }
     }

@@ -103,9 +103,10 @@ impl Base {
 
     /// Tells what the user should know of the file as it stands; an error if that is to keep it from being edited.
     pub fn introduce(&self, dialog: &mut dyn Dialog) -> Result<(), EditError> {
-        let document = &self.original.document;
+        let Original { document, clear_marks, .. } = &self.original;
         let goes_on = dialog.goes_on(Finding::Opened(document.metadata()))
-            && (document.clear_comments == 0 || dialog.goes_on(Finding::ClearComments(document.clear_comments)));
+            && (document.clear_comments == 0 || dialog.goes_on(Finding::ClearComments(document.clear_comments)))
+            && (*clear_marks == 0 || dialog.goes_on(Finding::ClearMarks(*clear_marks)));
         if goes_on { Ok(()) } else { Err(EditError::Refused) }
     }
 

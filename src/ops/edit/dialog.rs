@@ -65,6 +65,8 @@ pub enum Finding<'a> {
     Opened(&'a Metadata),
     /// Comments that anybody could have added.
     ClearComments(usize),
+    /// Comments that look like the marks of a merge, and that anybody could have added. They are shown as ordinary ones.
+    ClearMarks(usize),
     /// A new name has an effect on what runs with it.
     Notable(&'a str, Effect),
 }

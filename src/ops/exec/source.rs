@@ -83,13 +83,8 @@ impl<'a> Source<'a> {
         let document = document.open(keyring).map_err(|source| ExecError::Open { path: path.to_owned(), source })?;
         let pairs = document.tree.first().iter().zip(document.encrypted().tree.first());
         let standings = pairs.map(|(plaintext, encrypted)| standing(plaintext, encrypted)).collect();
-        // A value that nobody has chosen reaches no program, be it passed or only referred to. A mark in clear is none of a merge: anybody
-        // could have put it there.
-        let is_encrypted = |item: usize| {
-            let pair = document.tree.first().get(item).zip(document.encrypted().tree.first().get(item));
-            pair.is_some_and(|(plaintext, encrypted)| !plaintext.is_same(encrypted))
-        };
-        let undecided = unresolved(&document.tree).into_iter().find(|mark| is_encrypted(mark.item));
+        // A value that nobody has chosen reaches no program, be it passed or only referred to.
+        let undecided = unresolved(&document).into_iter().next();
         let mac_only_encrypted = document.metadata().mac_only_encrypted;
         let data_key = document.data_key().copy();
         let source = Self { path, content: Content::Encrypted { tree: document.tree, standings, mac_only_encrypted, data_key } };

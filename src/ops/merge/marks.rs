@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use super::items::{Conflict, Merged};
 use crate::dialect::scanner::{Kind, scan};
-use crate::document::leaves_in_clear;
 use crate::document::selection::Selection;
+use crate::document::{DecryptedDocument, leaves_in_clear};
 use crate::format::{EmitError, Format};
 use crate::ops::file::variable_name;
 use crate::secret::SecretBytes;
@@ -69,8 +69,37 @@ pub struct Mark {
     pub name: Option<String>,
 }
 
+/// The marks among the comments of `document`. One that stands in clear is none: no merge of ours wrote it, and anybody can have.
+pub fn unresolved(document: &DecryptedDocument) -> Vec<Mark> {
+    let clear = in_clear(document);
+    among(&document.tree).into_iter().filter(|mark| !clear.contains(&mark.item)).collect()
+}
+
+/// Makes ordinary comments of what looks like marks and stands in clear, and tells how many there were: encrypted with the rest of the
+/// file they would pass for those of a merge.
+pub fn disarm(document: &mut DecryptedDocument) -> usize {
+    let clear = in_clear(document);
+    let items = document.tree.documents.first_mut().map(|document| document.items.as_mut_slice()).unwrap_or_default();
+    for at in &clear {
+        if let Some(Item::Comment(comment)) = items.get_mut(*at) {
+            let mut text = SecretBytes::with_capacity(1 + comment.text.len());
+            text.push(b" ");
+            text.push(comment.text.expose());
+            comment.text = text;
+        }
+    }
+    clear.len()
+}
+
+/// Which items of `document` look like marks and stand in clear, counted from 0.
+fn in_clear(document: &DecryptedDocument) -> Vec<usize> {
+    let pairs = document.tree.first().iter().zip(document.encrypted().tree.first()).enumerate();
+    let is_mark = |item: &Item| matches!(item, Item::Comment(comment) if comment.text.expose().starts_with(HEAD.as_bytes()));
+    pairs.filter(|(_, (plain, stored))| is_mark(plain) && plain.is_same(stored)).map(|(at, _)| at).collect()
+}
+
 /// The marks among the comments of the plaintext `tree`.
-pub fn unresolved(tree: &Tree) -> Vec<Mark> {
+fn among(tree: &Tree) -> Vec<Mark> {
     let marks: Vec<(usize, &str)> = tree.first().iter().enumerate().filter_map(|(at, item)| Some((at, text_of(item)?))).collect();
     if marks.is_empty() {
         return Vec::new();
@@ -90,8 +119,8 @@ pub fn unresolved(tree: &Tree) -> Vec<Mark> {
 }
 
 /// The names that are undecided, each once.
-pub fn undecided(tree: &Tree) -> Vec<String> {
-    let mut names: Vec<String> = unresolved(tree).into_iter().filter_map(|mark| mark.name).collect();
+pub fn undecided(document: &DecryptedDocument) -> Vec<String> {
+    let mut names: Vec<String> = unresolved(document).into_iter().filter_map(|mark| mark.name).collect();
     names.dedup();
     names
 }
@@ -115,7 +144,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<(usize, &'static str, Option<String>)> {
         let tree = Dotenv.parse(text.as_bytes()).unwrap().tree;
-        unresolved(&tree).into_iter().map(|mark| (mark.item, mark.side, mark.name)).collect()
+        among(&tree).into_iter().map(|mark| (mark.item, mark.side, mark.name)).collect()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Row numbers are those of the table of scenarios in the design of the secure edit: what is killed where, and what must be left.
 
 mod blocks;
+mod clear_marks;
 mod draft;
 mod editor_ends;
 mod example;

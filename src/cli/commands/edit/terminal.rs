@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::words::{by_name, merged};
 use crate::cli::Surroundings;
-use crate::cli::commands::{clear_comments, encrypt};
+use crate::cli::commands::{clear_comments, clear_marks, encrypt};
 use crate::cli::departures;
 use crate::cli::failure::{Failure, chain, from_here};
 use crate::cli::left_behind;
@@ -145,6 +145,7 @@ impl Dialog for Terminal<'_> {
                 departures::of_changing(self.path, metadata, self.surroundings)
             }
             Finding::ClearComments(count) => self.surroundings.finding(clear_comments(count)),
+            Finding::ClearMarks(count) => self.surroundings.finding(clear_marks(count)),
             Finding::Notable(name, effect) => self.surroundings.finding(encrypt::notable(name, effect)),
         };
         self.refusal = said.err();
