@@ -78,13 +78,22 @@ pub fn say_unnamed(path: &Path, unnamed: &[String], surroundings: &Surroundings)
 
 /// Asks whether recipients that no rule names may get what they could not read so far.
 pub fn consent_to_unnamed(path: &Path, unnamed: &[String], is_given: bool, surroundings: &Surroundings) -> Result<(), Failure> {
-    say_unnamed(path, unnamed, surroundings);
-    if is_given {
-        return Ok(());
-    }
-    match ask(&format!("From now on they could read what is written to {}. Go on?", path.display())) {
+    consent_to_all_unnamed(&[(path, unnamed)], is_given, surroundings)
+}
+
+/// The same for several files, in one question. Those that have no such recipients are passed over.
+pub fn consent_to_all_unnamed(files: &[(&Path, &[String])], is_given: bool, surroundings: &Surroundings) -> Result<(), Failure> {
+    let concerned: Vec<_> = files.iter().filter(|(_, unnamed)| !unnamed.is_empty()).collect();
+    concerned.iter().for_each(|(path, unnamed)| say_unnamed(path, unnamed, surroundings));
+    let what = match concerned.as_slice() {
+        [] => return Ok(()),
+        _ if is_given => return Ok(()),
+        [(path, _)] => path.display().to_string(),
+        several => format!("these {} files", several.len()),
+    };
+    match ask(&format!("From now on they could read what is written to {what}. Go on?")) {
         Answer::Yes => Ok(()),
-        Answer::No | Answer::Nobody => Err(Failure::unnamed_recipients(path)),
+        Answer::No | Answer::Nobody => Err(Failure::unnamed_recipients(concerned[0].0)),
     }
 }
 
@@ -97,6 +106,11 @@ pub fn say_undecided(path: &Path, document: &DecryptedDocument, surroundings: &S
 
 /// Says which names stand several times.
 pub fn say_duplicates(path: &Path, tree: &Tree, surroundings: &Surroundings) -> Result<(), Failure> {
+    said_of_duplicates(path, tree).into_iter().try_for_each(|said| surroundings.finding(said))
+}
+
+/// The same, to be said later.
+pub fn said_of_duplicates(path: &Path, tree: &Tree) -> Vec<String> {
     let said = |name: String| format!("{}: `{name}` stands more than once; the last value counts", path.display());
-    duplicates(tree).into_iter().try_for_each(|name| surroundings.finding(said(name)))
+    duplicates(tree).into_iter().map(said).collect()
 }

@@ -9,6 +9,7 @@ mod diff;
 mod edit;
 mod exec;
 mod given;
+mod journal;
 mod merge;
 mod open;
 mod readers;

@@ -10,6 +10,9 @@ use std::thread;
 
 use crate::secret::with_clean_stack;
 
+/// From how many files on there is more than one thread.
+const FEW: usize = 4;
+
 /// More threads than these wait for memory and the disk more than for a processor.
 const MOST_THREADS: usize = 4;
 
@@ -36,7 +39,8 @@ pub fn each_in_threads<T: Send, U: Send>(
             progress(done.fetch_add(1, Ordering::Relaxed) + 2);
         }
     };
-    let others = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(count).saturating_sub(1);
+    // Fewer are done before a second thread would have begun.
+    let others = if count < FEW { 0 } else { thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS) - 1 };
     thread::scope(|scope| {
         // Where the system gives no thread, those that are there do its work.
         let start = || thread::Builder::new().spawn_scoped(scope, || with_clean_stack(|| work_on(&mut |_| {}))).ok();

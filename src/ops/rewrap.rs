@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::change::{Durability, durability};
 use super::file::{FileError, OpenedFile};
+use super::journal::Planned;
 use crate::document::{DecryptError, EncryptedDocument, NotADocument, OpenError};
 use crate::format::{EmitError, Format, ParseError};
 use crate::keys::WrapError;
@@ -15,6 +16,7 @@ use crate::keys::keyring::Keyring;
 use crate::secret::{DataKey, SecretBytes};
 use crate::sys::atomic_write::{self, Expected, ReadOnly, ReplaceError};
 use crate::sys::file_lock::{FileLock, LockError};
+use crate::sys::regular_file::FileDigest;
 use crate::tree::{Key, Tree};
 
 /// An encrypted file.
@@ -119,6 +121,11 @@ impl Unlocked {
 }
 
 impl Rewrapped {
+    /// The file, to be replaced together with others.
+    pub fn planned(self) -> Planned {
+        Planned { path: self.path, bytes: self.bytes, before: FileDigest::of(self.base.expose()) }
+    }
+
     /// Replaces the file, if it still is the one that was opened. `state` is where locks are; without it there is no lock, only the
     /// comparison.
     ///

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use time::UtcDateTime;
 
-use super::change::{self, ChangeError, Durability, Original};
+use super::change::{ChangeError, Original};
 use super::departures::duplicates;
 use super::encrypt;
+use super::journal::Planned;
 use super::new_file::{self, NewFileError};
 use super::readers::{Reach, reach};
 use crate::document::encrypt_new;
@@ -18,7 +19,6 @@ use crate::keys::keyring::Keyring;
 use crate::keys::quantum::weak_links;
 use crate::keys::{Kind, new_master_key, shown};
 use crate::secret::SecretBytes;
-use crate::sys::atomic_write::{Expected, ReadOnly};
 use crate::sys::regular_file::FileDigest;
 
 /// Who shall be able to read a file besides, or no more.
@@ -102,12 +102,9 @@ pub fn rotate(original: Original, readers: &Readers, keyring: &Keyring, now: Utc
 }
 
 impl Rotated {
-    /// Puts the new file in the place of the old one, if that is still the one that was opened.
-    ///
-    /// # Errors
-    /// [`ChangeError::Overtaken`], [`ChangeError::Replace`].
-    pub fn replace(&self, path: &Path) -> Result<Durability, ChangeError> {
-        change::replace(path, &self.bytes, Expected::Digest(&self.before), ReadOnly::Refuse)
+    /// The new file in the place of the old one at `path`, if that is still the one that was opened.
+    pub fn planned(self, path: &Path) -> Planned {
+        Planned { path: path.to_owned(), bytes: self.bytes, before: self.before }
     }
 }
 

@@ -174,6 +174,17 @@ fn look_at_surroundings(strace: &Path, seen: &mut Seen) {
     seen.look(strace, &sandbox, &["updatekeys", "--yes"], &[], &runs);
     seen.look(strace, &sandbox, &["diff"], &[], &runs);
     seen.look(strace, &new, &["init", "--yes"], &[], &runs);
+    // Enough files that each processor gets some.
+    let many = Sandbox::with_identity();
+    for name in ["one.env", "two.env", "three.env", "four.env"] {
+        many.encrypted(name, "A=1\n");
+    }
+    for arguments in [&["init", "-q"][..], &["add", "--all"]] {
+        assert_eq!(ended(many.program(Path::new("git")).args(arguments)).code, 0);
+    }
+    let before = many.read("four.env");
+    seen.look(strace, &many, &["rotate", "--all"], &[], &runs);
+    assert_ne!(many.read("four.env"), before);
     // Other names for files.
     let rules = text(sandbox.write("rules/other.yaml", sandbox.read(".sops.yaml")));
     seen.look(strace, &sandbox, &["encrypt", "plain.env"], &[("SOPS_CONFIG", rules)], &runs);

@@ -48,8 +48,9 @@ pub struct Arguments {
 /// Decrypts; nothing is printed or written before every value and the MAC have been checked.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let part = arguments.extract.as_deref().map(KeyPath::parse).transpose().map_err(|error| Failure::key_path(&error))?;
-    if arguments.in_place || arguments.output.is_some() {
-        left_behind::look(surroundings);
+    match arguments.in_place || arguments.output.is_some() {
+        true => left_behind::look(surroundings),
+        false => left_behind::mention(surroundings),
     }
     let keyring = surroundings.environment.keyring();
     let from_stdin = super::means_stdin(arguments.file.as_deref(), arguments.in_place);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::file_or_default;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::cli::people::People;
 use crate::cli::{Surroundings, absolute, working_directory};
 use crate::ops::diff::{Change, Compared, Version, compare, line};
@@ -44,6 +45,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let here = working_directory()?;
     let file = file_or_default(arguments.file, surroundings)?;
+    left_behind::mention(surroundings);
     let sides = Sides { here: &here, repository: repository(&here, surroundings) };
     let (old, new) = match (arguments.other, object(&file)) {
         (Some(other), _) => (sides.read(&file)?, sides.read(&other)?),

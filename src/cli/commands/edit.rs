@@ -99,6 +99,7 @@ fn run_session(arguments: Arguments, surroundings: &Surroundings) -> Result<Exit
     if arguments.discard {
         return discard(&path, &state, surroundings);
     }
+    left_behind::finish(surroundings);
     if !arguments.resume {
         drafts::remind(&state, surroundings);
     }

@@ -10,6 +10,7 @@ use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::ops::exec::known::Known;
 use crate::ops::exec::policy::holds_key;
 use crate::ops::exec::{self, Names, Options, Warning};
@@ -99,6 +100,7 @@ fn become_program(arguments: Arguments, surroundings: &Surroundings) -> Result<E
         true => vec![file_or_default(None, surroundings)?],
         false => arguments.files,
     };
+    left_behind::mention(surroundings);
     let keyring = environment.keyring();
     let known = environment.state_folder().map(|state| Known::in_folder(&state));
     let is_kept = |name: &str| !arguments.pristine || arguments.keep.iter().any(|kept| glob_matches(kept, name));

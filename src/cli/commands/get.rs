@@ -7,6 +7,7 @@ use crate::cli::Surroundings;
 use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::ops::file;
 use crate::ops::merge::marks::undecided;
 use crate::ops::variable::{Notice, Variables};
@@ -38,6 +39,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let Arguments { key, file, literal } = arguments;
     let path = file_or_default(file, surroundings)?;
     let keyring = surroundings.environment.keyring();
+    left_behind::mention(surroundings);
     let opened = file::read(&path, None)?;
     let format = opened.format;
     let document = opened.document()?.open(&keyring).map_err(|error| Failure::cannot_open(&path, &error, &keyring))?;

@@ -169,8 +169,9 @@ fn run_delete(arguments: Delete, surroundings: &Surroundings) -> Result<ExitCode
 
 fn open(change: &Change, keyring: &Keyring, surroundings: &Surroundings) -> Result<Unlocked, Failure> {
     let path = file_or_default(change.file.clone(), surroundings)?;
-    if change.in_place {
-        left_behind::look(surroundings);
+    match change.in_place {
+        true => left_behind::look(surroundings),
+        false => left_behind::mention(surroundings),
     }
     let file = EncryptedFile::of(file::read(&path, None)?)?;
     let unlocked = file.unlock(keyring).map_err(|error| Failure::cannot_open(&path, &error, keyring))?;

@@ -7,6 +7,7 @@ use crate::cli::Surroundings;
 use crate::cli::departures;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
+use crate::cli::left_behind;
 use crate::ops::file;
 
 /// List the names in a file; needs no key
@@ -27,6 +28,7 @@ pub struct Arguments {
 /// Prints each name once, in file order.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let path = file_or_default(arguments.file.or(arguments.file_option), surroundings)?;
+    left_behind::mention(surroundings);
     let opened = file::read(&path, None)?;
     if !opened.is_encrypted() {
         surroundings.finding(format_args!("{} is not encrypted", path.display()))?;

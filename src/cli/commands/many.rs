@@ -1,14 +1,18 @@
 //! What the commands share that change many files.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Surroundings;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
 use crate::config::Config;
+use crate::ops::change::Durability;
 use crate::ops::file::OpenedFile;
 use crate::ops::git::Repository;
 use crate::ops::governed::governed;
+use crate::ops::journal::{self, Planned};
+use crate::sys::file_lock::file_id;
 
 /// From how many files on it is shown how far the work is.
 const MANY: usize = 20;
@@ -26,6 +30,29 @@ pub fn tracked(config: &Config, here: &Path, surroundings: &Surroundings) -> Res
         output.note(format_args!("{} is left out: it has its own {}", left.path.display(), left.config.display()));
     }
     Ok(found.files.into_iter().map(|file| file.map_err(Failure::from)).collect())
+}
+
+/// Replaces all of `files` or none, on behalf of `verb`.
+pub fn replace_all(verb: &str, files: Vec<Planned>, surroundings: &Surroundings) -> Result<(), Failure> {
+    let (state, output) = (surroundings.environment.state_folder(), &surroundings.output);
+    let count = files.len();
+    let mut progress = |done, of| show_progress("replaced", done, of, output);
+    let replaced = journal::replace_all(state.as_deref(), verb, files, &mut progress);
+    output.progress(None);
+    match (replaced.map_err(Failure::journal)?, count) {
+        (Durability::Durable, _) => {}
+        (Durability::NotConfirmed, 1) => output.warning(super::NOT_DURABLE),
+        (Durability::NotConfirmed, _) => {
+            output.warning("the system did not confirm that the files would survive a power cut now");
+        }
+    }
+    Ok(())
+}
+
+/// A file named twice, under whatever name, counts once.
+pub fn without_repetition(files: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = HashSet::new();
+    files.into_iter().filter(|file| file_id(file).map_or(true, |id| seen.insert(id))).collect()
 }
 
 /// Shows how far work on many files is.

@@ -48,7 +48,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let Arguments { base: base_path, ours: ours_path, theirs: theirs_path, path } = arguments;
     let path = path.as_deref().unwrap_or(&ours_path);
-    left_behind::look(surroundings);
+    left_behind::look_for_edits(surroundings);
     let paths = [&base_path, &ours_path, &theirs_path];
     let [base, ours, theirs] = paths.map(|version| file::read_bytes(version).map(|read| read.bytes));
     let (base, ours, theirs) = (base?, ours?, theirs?);

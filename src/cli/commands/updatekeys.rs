@@ -13,8 +13,8 @@ use crate::cli::{Surroundings, working_directory};
 use crate::config::Config;
 use crate::keys::group::{KeyGroup, is_for};
 use crate::keys::keyring::Keyring;
-use crate::ops::change::Durability;
 use crate::ops::file::{self, OpenedFile};
+use crate::ops::in_threads::each_in_threads;
 use crate::ops::new_file;
 use crate::ops::rewrap::{EncryptedFile, Rewrapped, Unlocked};
 use crate::ops::update_keys::{Change, Member, compare};
@@ -27,8 +27,8 @@ use crate::ops::update_keys::{Change, Member, compare};
 /// Who is put out can still read what they could read before: `dotsops rotate` makes a new data key, and values that they knew must be
 /// changed at their source.
 ///
-/// All new files are made and read back before the first one is replaced. If one fails, the others go on, and the exit code is that of
-/// the worst.
+/// All new files are made and read back before the first one is replaced; what cannot be made is left out, and the exit code is that of the
+/// worst. Then all of them are replaced, or none: if that is interrupted, the next command that writes a file finishes it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  dotsops updatekeys --yes secrets.env\n  dotsops updatekeys --dry-run")]
 pub struct Arguments {
@@ -65,19 +65,25 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let output = &surroundings.output;
     let here = working_directory()?;
     let config = surroundings.config()?.ok_or_else(|| Failure::no_rules(None))?;
+    match arguments.dry_run {
+        true => left_behind::mention(surroundings),
+        false => left_behind::look(surroundings),
+    }
     let mut run = Run { surroundings, config: &config, keyring: surroundings.environment.keyring(), worst: ExitCode::Done };
-
-    let files = match arguments.files.is_empty() {
-        true => many::tracked(&config, &here, surroundings)?,
-        false => arguments.files.iter().map(|path| file::read(path, None).map_err(Failure::from)).collect(),
+    let named = !arguments.files.is_empty();
+    let files = match named {
+        false => many::tracked(&config, &here, surroundings)?,
+        true => {
+            let files = many::without_repetition(arguments.files);
+            files.iter().map(|path| file::read(path, None).map_err(Failure::from)).collect()
+        }
     };
-    left_behind::look(surroundings);
     let mut pending = Vec::new();
     let mut up_to_date = 0;
     for file in files {
         match file.and_then(|file| run.compare(file)) {
             Ok(Compared::Differs(file)) => pending.push(*file),
-            Ok(Compared::UpToDate(path)) if !arguments.files.is_empty() => {
+            Ok(Compared::UpToDate(path)) if named => {
                 output.line(&format!("{}: up to date", path.display()))?;
             }
             Ok(Compared::UpToDate(_)) => up_to_date += 1,
@@ -86,7 +92,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     match up_to_date {
         1.. => output.note(format_args!("{} up to date", counted(up_to_date))),
-        0 if arguments.files.is_empty() && pending.is_empty() && matches!(run.worst, ExitCode::Done) => {
+        0 if !named && pending.is_empty() && matches!(run.worst, ExitCode::Done) => {
             output.note("git tracks no encrypted file here");
         }
         0 => {}
@@ -114,15 +120,19 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
 
     let somebody_goes = pending.iter().flat_map(|file| &file.change.groups).any(|group| !group.removed.is_empty());
-    let prepared = run.each("made", pending, |run, file| run.prepare(file));
-    let state = surroundings.environment.state_folder();
-    let replaced = run.each("replaced", prepared, |run, file| {
-        if file.save(state.as_deref()).map_err(|error| Failure::save(&file.path, error))? == Durability::NotConfirmed {
-            run.surroundings.output.warning(super::NOT_DURABLE);
+    let prepared = run.prepare_all(pending);
+    if prepared.is_empty() {
+        return Ok(run.worst);
+    }
+    let paths: Vec<PathBuf> = prepared.iter().map(|file| file.path.clone()).collect();
+    match many::replace_all("updatekeys", prepared.into_iter().map(Rewrapped::planned).collect(), surroundings) {
+        Ok(()) => paths.iter().try_for_each(|path| output.line(&format!("{}: updated", path.display())))?,
+        Err(failure) => {
+            run.report(&failure);
+            return Ok(run.worst);
         }
-        Ok(run.surroundings.output.line(&format!("{}: updated", file.path.display()))?)
-    });
-    if somebody_goes && !replaced.is_empty() {
+    }
+    if somebody_goes {
         output.note("who was put out may still know the data key and the values; `dotsops rotate` makes a new key");
     }
     Ok(run.worst)
@@ -174,28 +184,21 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn prepare(&self, pending: Pending) -> Result<Rewrapped, Failure> {
-        let Pending { file, change, groups } = pending;
-        let path = file.path.clone();
-        let unlocked = file.unlock(&self.keyring).map_err(|error| Failure::cannot_open(&path, &error, &self.keyring))?;
-        warn_of_oddities(&unlocked, self.surroundings)?;
-        unlocked.wrap_for(groups, change.threshold, &self.keyring).map_err(|error| Failure::rewrap(&path, error))
-    }
-
-    /// Does `step` with each of `files`. What fails is told, and left out of what is given back.
-    fn each<T, U>(&mut self, what: &str, files: Vec<T>, step: impl Fn(&Self, T) -> Result<U, Failure>) -> Vec<U> {
-        let count = files.len();
-        let mut done = Vec::new();
-        for (at, file) in files.into_iter().enumerate() {
-            many::show_progress(what, at, count, &self.surroundings.output);
-            let outcome = step(self, file);
-            match outcome {
-                Ok(result) => done.push(result),
+    /// Makes all new files, on all processors. What fails is told, and left out.
+    fn prepare_all(&mut self, pending: Vec<Pending>) -> Vec<Rewrapped> {
+        let (keyring, output) = (&self.keyring, &self.surroundings.output);
+        let mut progress = |done, of| many::show_progress("made", done, of, output);
+        let made = each_in_threads(pending, |file| prepare(file, keyring), &mut progress);
+        output.progress(None);
+        let mut prepared = Vec::new();
+        for outcome in made {
+            let is_let_through = |said: &Vec<String>| said.iter().try_for_each(|said| self.surroundings.finding(said));
+            match outcome.and_then(|(file, oddities)| is_let_through(&oddities).map(|()| file)) {
+                Ok(file) => prepared.push(file),
                 Err(failure) => self.report(&failure),
             }
         }
-        self.surroundings.output.progress(None);
-        done
+        prepared
     }
 
     fn report(&mut self, failure: &Failure) {
@@ -205,6 +208,16 @@ impl Run<'_> {
             self.worst = failure.code;
         }
     }
+}
+
+/// The new file, and what is odd about the old one.
+fn prepare(pending: Pending, keyring: &Keyring) -> Result<(Rewrapped, Vec<String>), Failure> {
+    let Pending { file, change, groups } = pending;
+    let path = file.path.clone();
+    let unlocked = file.unlock(keyring).map_err(|error| Failure::cannot_open(&path, &error, keyring))?;
+    let oddities = oddities(&unlocked);
+    let rewrapped = unlocked.wrap_for(groups, change.threshold, keyring).map_err(|error| Failure::rewrap(&path, error))?;
+    Ok((rewrapped, oddities))
 }
 
 fn lines(change: &Change, people: &People) -> Vec<String> {
@@ -234,13 +247,17 @@ fn lines(change: &Change, people: &People) -> Vec<String> {
 /// Says that names stand several times, or that a value is not what the file's rule makes of it. It keeps nobody from being let in or
 /// put out.
 pub(super) fn warn_of_oddities(unlocked: &Unlocked, surroundings: &Surroundings) -> Result<(), Failure> {
-    departures::say_duplicates(&unlocked.file.path, &unlocked.file.document.tree, surroundings)?;
+    oddities(unlocked).into_iter().try_for_each(|said| surroundings.finding(said))
+}
+
+fn oddities(unlocked: &Unlocked) -> Vec<String> {
+    let path = &unlocked.file.path;
+    let mut said = departures::said_of_duplicates(path, &unlocked.file.document.tree);
     if let Some(key) = &unlocked.in_clear {
         let name = file::variable_name(key);
-        let shown = unlocked.file.path.display();
-        surroundings.finding(format_args!("{shown}: `{name}` stands in clear, although the file's rule encrypts it"))?;
+        said.push(format!("{}: `{name}` stands in clear, although the file's rule encrypts it", path.display()));
     }
-    Ok(())
+    said
 }
 
 fn counted(files: usize) -> String {

@@ -24,8 +24,8 @@ pub(super) struct Stopped {
     /// The number of the file that could not be replaced.
     pub at: usize,
     pub source: ReplaceError,
-    /// How many files were put back; where the log is if that failed too.
-    pub put_back: Result<usize, PathBuf>,
+    /// Whether all files are as they were; where the log is if not.
+    pub put_back: Result<(), PathBuf>,
 }
 
 /// To what the files are brought.
@@ -73,11 +73,10 @@ impl Carrier {
             Err(stopped) => stopped,
         };
         drop(way_back);
-        let replaced = (0..self.now.len()).filter(|at| self.now[*at] == Some(self.log.entries[*at].new.digest)).count();
         let log = self.log.path();
         // What a power cut would undo of it the log would do again: it is dropped last.
         let is_back = self.bring(Side::Old, &mut |_, _| {}).is_ok() && systems.sync().is_ok() && self.log.remove().is_ok();
-        Err(Stopped { at, source, put_back: if is_back { Ok(replaced) } else { Err(log) } })
+        Err(Stopped { at, source, put_back: if is_back { Ok(()) } else { Err(log) } })
     }
 
     fn bring(&mut self, side: Side, progress: &mut dyn FnMut(usize, usize)) -> Result<(), (usize, ReplaceError)> {

@@ -69,7 +69,7 @@ fn folder(state: &Path) -> PathBuf {
 
 fn replace_one(file: &Planned) -> Result<Durability, JournalError> {
     let replaced = atomic_write::replace(&file.path, file.bytes.expose(), Expected::Digest(&file.before), ReadOnly::Refuse);
-    change::durability(replaced).map_err(|source| JournalError::NotReplaced { path: file.path.clone(), source, put_back: 0 })
+    change::durability(replaced).map_err(|source| JournalError::NotReplaced { path: file.path.clone(), source, files: 1 })
 }
 
 fn replace_several(
@@ -79,7 +79,7 @@ fn replace_several(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Durability, JournalError> {
     let targets = files.iter().map(|file| {
-        Target::of(file).map_err(|source| JournalError::NotReplaced { path: file.path.clone(), source, put_back: 0 })
+        Target::of(file).map_err(|source| JournalError::NotReplaced { path: file.path.clone(), source, files: files.len() })
     });
     let targets = targets.collect::<Result<Vec<Target>, _>>()?;
     let room = |source| JournalError::NoRoom { source };
@@ -91,7 +91,7 @@ fn replace_several(
     Carrier::new(log).carry(&systems, way_back, progress).map_err(|Stopped { at, source, put_back }| {
         let path = files[at].path.clone();
         match put_back {
-            Ok(put_back) => JournalError::NotReplaced { path, source, put_back },
+            Ok(()) => JournalError::NotReplaced { path, source, files: files.len() },
             Err(log) => JournalError::Torn { path, source, log },
         }
     })
@@ -176,15 +176,15 @@ pub enum JournalError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file could not be replaced, and every file is as it was.
+    /// A file could not be replaced, and every file is as it was: what had been replaced by then was put back.
     #[error("{} cannot be replaced", path.display())]
     NotReplaced {
         /// The file.
         path: PathBuf,
         /// Why.
         source: ReplaceError,
-        /// How many had been replaced by then, and have their old bytes again.
-        put_back: usize,
+        /// How many were to be replaced.
+        files: usize,
     },
     /// A file could not be replaced, and others that had been could not be put back. The log stays.
     #[error("{} cannot be replaced", path.display())]

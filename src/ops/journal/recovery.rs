@@ -34,6 +34,8 @@ pub enum Found {
     PutBack {
         /// The command that was interrupted.
         verb: String,
+        /// How many files it was about.
+        files: usize,
         /// That file.
         path: PathBuf,
         /// Why.
@@ -45,12 +47,12 @@ pub enum Found {
     Stuck {
         /// The command that was interrupted.
         verb: String,
+        /// How many files it was about.
+        files: usize,
         /// What it hangs on.
         path: PathBuf,
         /// Why.
         why: Stuck,
-        /// The log.
-        log: PathBuf,
     },
     /// Nothing can be told of the change: its log is no such thing any more.
     Damaged {
@@ -106,9 +108,9 @@ fn finish(state: &Path, log: LogFile) -> Found {
         Ok(log) => log,
         Err(damaged) => return Found::Damaged { log: damaged.path() },
     };
-    let (verb, place) = (log.verb.clone(), log.path());
+    let (verb, files) = (log.verb.clone(), log.entries.len());
     let paths: Vec<PathBuf> = log.entries.iter().map(|entry| entry.path.clone()).collect();
-    let stuck = |at: usize, why| Found::Stuck { verb: verb.clone(), path: paths[at].clone(), why, log: place.clone() };
+    let stuck = |at: usize, why| Found::Stuck { verb: verb.clone(), files, path: paths[at].clone(), why };
 
     let mut locks: Vec<Option<FileLock>> = Vec::new();
     for (at, lock) in acquire_all(state, paths.iter().map(PathBuf::as_path)).enumerate() {
@@ -128,8 +130,10 @@ fn finish(state: &Path, log: LogFile) -> Found {
         Err(error) => return stuck(0, Stuck::Replace(error.into())),
     };
     match Carrier::resume(log, now).carry(&systems, Vec::new(), &mut |_, _| {}) {
-        Ok(Durability::Durable | Durability::NotConfirmed) => Found::Finished { files: paths.len(), verb, left },
-        Err(Stopped { at, source, put_back: Ok(_) }) => Found::PutBack { verb, path: paths[at].clone(), source, left },
+        Ok(Durability::Durable | Durability::NotConfirmed) => Found::Finished { verb: verb.clone(), files, left },
+        Err(Stopped { at, source, put_back: Ok(()) }) => {
+            Found::PutBack { verb: verb.clone(), files, path: paths[at].clone(), source, left }
+        }
         Err(Stopped { at, source, put_back: Err(_) }) => stuck(at, Stuck::Replace(source)),
     }
 }

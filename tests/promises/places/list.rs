@@ -25,6 +25,12 @@ pub const PLACES: &[Place] = &[
         },
     },
     Place {
+        name: "the files that git tracks below the `.sops.yaml`, with `updatekeys` without a file and with `rotate --all`",
+        most: Access::Write,
+        why: "those among them that are encrypted are what the command is about",
+        holds: |run, path| run.line.iter().any(|word| word == "--all") && run.files.iter().any(|file| file == path),
+    },
+    Place {
         name: "a file without a name, then `.NAME.dotsops-…`, beside a file that is written",
         most: Access::Write,
         why: "the new file until it takes the old one's place; it has no name until it is whole",
@@ -83,7 +89,7 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "`dotsops` in `XDG_STATE_HOME` or `~/.local/state`",
         most: Access::Write,
-        why: "locks, which say who holds them, drafts, which are encrypted, the key of the masks that `textconv` shows, and `known`, the names that `exec` need not ask about again; made with the folders above it that are missing",
+        why: "locks, which say who holds them, drafts, which are encrypted, the key of the masks that `textconv` shows, and `known`, the names that `exec` need not ask about again, and in `journal`, while several files are replaced as one, their old and new encrypted bytes; made with the folders above it that are missing. Every command but `rule`, `filestatus`, `textconv`, `completions` and `man` looks whether such a change was interrupted",
         holds: |run, path| {
             let state = run.home.join(".local/state/dotsops");
             path.starts_with(&state) || path.starts_with(run.home.join(".local")) && state.starts_with(path)
@@ -119,6 +125,12 @@ pub const PLACES: &[Place] = &[
             path == Path::new("/proc/swaps")
                 || ["/sys/class/block", "/sys/dev/block"].iter().any(|folder| path.starts_with(folder))
         },
+    },
+    Place {
+        name: "`/proc/self/cgroup`, and what it leads to below `/sys/fs/cgroup`",
+        most: Access::Read,
+        why: "how many processors there are, where several files, or a large one, are worked on at the same time",
+        holds: |_, path| path == Path::new("/proc/self/cgroup") || path.starts_with("/sys/fs/cgroup"),
     },
     Place {
         name: "`/dev/tty`",
@@ -180,6 +192,10 @@ pub struct Run {
 
 impl Run {
     pub fn new(sandbox: &Sandbox, line: &[&str], variables: &[(&str, String)]) -> Self {
+        let tracked = match line.contains(&"--all") {
+            true => std::fs::read_dir(sandbox.work()).unwrap().map(|entry| entry.unwrap().path()).collect(),
+            false => Vec::new(),
+        };
         let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
         let here = sandbox.work();
         let mine = format!("dotsops-{}", rustix::process::geteuid().as_raw());
@@ -188,7 +204,12 @@ impl Run {
             line: line.iter().map(|word| (*word).to_owned()).collect(),
             home: sandbox.home(),
             keys: sandbox.home().join(".config/sops/age/keys.txt"),
-            files: line.iter().map(|word| here.join(word)).chain(variable("DOTSOPS_FILE").map(PathBuf::from)).collect(),
+            files: line
+                .iter()
+                .map(|word| here.join(word))
+                .chain(variable("DOTSOPS_FILE").map(PathBuf::from))
+                .chain(tracked.into_iter().filter(|path: &PathBuf| path.extension().is_some_and(|extension| extension == "env")))
+                .collect(),
             key_files: ["SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE"]
                 .iter()
                 .filter_map(|name| variable(name))

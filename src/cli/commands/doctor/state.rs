@@ -12,6 +12,7 @@ use crate::cli::failure::{chain, shell_word};
 use crate::cli::left_behind;
 use crate::keys::keyring::Keyring;
 use crate::ops::edit::kept::{self, Damaged};
+use crate::ops::journal::recovery::pending;
 use crate::sys::left_session::abandoned_sessions;
 use crate::sys::own_lines::check_own;
 
@@ -20,6 +21,7 @@ pub fn look(report: &mut Report, surroundings: &Surroundings) {
     match surroundings.environment.state_folder() {
         Some(state) => {
             folder(report, &state);
+            changes(report, &state);
             drafts(report, &state, surroundings);
         }
         None => report.finding(
@@ -74,6 +76,16 @@ fn folder(report: &mut Report, state: &Path) {
 fn can_be_made(folder: &Path) -> bool {
     let above = folder.ancestors().find(|above| above.symlink_metadata().is_ok());
     above.is_some_and(|above| above.is_dir() && access(above, Access::WRITE_OK | Access::EXEC_OK).is_ok())
+}
+
+fn changes(report: &mut Report, state: &Path) {
+    for change in pending(state) {
+        report.finding(
+            "state",
+            format!("`dotsops {}` of {} files was interrupted, and some may not be replaced yet", change.verb, change.files),
+            "the next command that writes a file, such as `dotsops edit`, finishes it",
+        );
+    }
 }
 
 fn drafts(report: &mut Report, state: &Path, surroundings: &Surroundings) {
