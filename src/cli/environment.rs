@@ -8,10 +8,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::prompt::Prompt;
+use crate::keys::age::recipient::plugin_of;
 use crate::keys::keyring::Keyring;
 use crate::keys::outside::Outside;
 use crate::keys::source::{IdentitySource, Material, Origin};
 use crate::ops::exec::policy::holds_key;
+use crate::ops::known_plugins::KnownPlugins;
 use crate::secret::{SecretBytes, SecretString};
 use crate::sys::environment::take_secret_variable;
 #[cfg(feature = "faults")]
@@ -23,6 +25,8 @@ use crate::sys::process::resolve_helper;
 pub struct Environment {
     /// `SOPS_AGE_KEY`, if it was set.
     age_key: Option<SecretBytes>,
+    /// The plugins that may run although nobody here named them, from the command line.
+    allowed_plugins: Vec<String>,
 }
 
 impl Environment {
@@ -30,7 +34,12 @@ impl Environment {
     pub fn capture() -> Self {
         #[cfg(feature = "faults")]
         fault::arm(std::env::var_os(fault::ARMED_BY), std::env::var_os(fault::LOGGED_TO));
-        Self { age_key: take_secret_variable(OsStr::new("SOPS_AGE_KEY")) }
+        Self { age_key: take_secret_variable(OsStr::new("SOPS_AGE_KEY")), allowed_plugins: Vec::new() }
+    }
+
+    /// The same, where the plugins of these names may run whoever named them.
+    pub fn allowing_plugins(self, names: Vec<String>) -> Self {
+        Self { allowed_plugins: names, ..self }
     }
 
     /// A variable that is set and not empty.
@@ -105,7 +114,21 @@ impl Environment {
     ///
     /// Source: sops-format §5.2; getsops/sops `age/keysource.go`, `loadIdentities`.
     pub fn keyring(&self) -> Keyring {
-        let outside = Outside { ask: Box::new(Prompt), path: self.path(), hidden: self.key_variables(), ..Outside::default() };
+        self.keyring_naming(&[])
+    }
+
+    /// The same for a user who names these `recipients` on the command line, lists of them or one each. Their plugins are the user's own
+    /// choice, and so are those of `SOPS_AGE_RECIPIENTS`.
+    pub fn keyring_naming(&self, recipients: &[String]) -> Keyring {
+        let mut plugins = self.allowed_plugins.clone();
+        let listed = self.text("DOTSOPS_ALLOW_PLUGINS").unwrap_or_default();
+        plugins.extend(listed.split([' ', ',']).map(str::to_owned));
+        let variable = self.text("SOPS_AGE_RECIPIENTS");
+        let words = recipients.iter().chain(&variable).flat_map(|list| list.split(','));
+        plugins.extend(words.filter_map(|recipient| plugin_of(recipient.trim())));
+        let known_plugins = self.state_folder().map(|state| KnownPlugins::in_folder(&state));
+        let prompt = Prompt { plugins, known_plugins, ..Prompt::default() };
+        let outside = Outside { ask: Box::new(prompt), path: self.path(), hidden: self.key_variables(), ..Outside::default() };
         Keyring::with_outside(self.identity_sources(), outside)
     }
 

@@ -92,6 +92,10 @@ struct CommandLine<Verbs: Subcommand = Command> {
     /// Take the rules for new files from PATH; without it from SOPS_CONFIG, else from the nearest .sops.yaml
     #[arg(long, global = true, value_name = "PATH")]
     config: Option<PathBuf>,
+
+    /// Run the age plugin NAME for a recipient without asking (repeatable); also DOTSOPS_ALLOW_PLUGINS="NAME …"
+    #[arg(long, global = true, value_name = "NAME")]
+    allow_plugin: Vec<String>,
 }
 
 #[derive(Subcommand)]
@@ -246,12 +250,12 @@ fn stand_guard() -> ExitCode {
     }
 }
 
-/// The verb, some of which have exit codes of their own. Of the options before it, `--config` takes a value.
+/// The verb, some of which have exit codes of their own. Of the options before it, two take a value.
 fn verb(arguments: &[OsString]) -> Option<&OsStr> {
     let mut words = arguments.iter().skip(1);
     while let Some(word) = words.next() {
         match word.as_encoded_bytes() {
-            b"--config" => drop(words.next()),
+            b"--config" | b"--allow-plugin" => drop(words.next()),
             option if option.starts_with(b"-") => {}
             _ => return Some(word),
         }
@@ -263,9 +267,10 @@ fn verb(arguments: &[OsString]) -> Option<&OsStr> {
 /// tried alone; what it makes nothing of, as a request for help, is read again with all of them.
 fn parse(arguments: &[OsString]) -> Result<CommandLine, clap::Error> {
     if verb(arguments).is_some_and(|verb| verb == "exec")
-        && let Ok(CommandLine { command: OnlyExec::Exec(exec), quiet, strict, config }) = CommandLine::try_parse_from(arguments)
+        && let Ok(CommandLine { command: OnlyExec::Exec(exec), quiet, strict, config, allow_plugin }) =
+            CommandLine::try_parse_from(arguments)
     {
-        return Ok(CommandLine { command: Command::Exec(exec), quiet, strict, config });
+        return Ok(CommandLine { command: Command::Exec(exec), quiet, strict, config, allow_plugin });
     }
     CommandLine::try_parse_from(arguments)
 }
@@ -288,6 +293,7 @@ fn run_in(environment: Environment, arguments: Vec<OsString>) -> ExitCode {
     };
     let named_config = line.config.or_else(|| environment.var("SOPS_CONFIG").map(PathBuf::from));
     let strict = line.strict || environment.var("DOTSOPS_STRICT").is_some_and(|word| !is_no(&word.to_string_lossy()));
+    let environment = environment.allowing_plugins(line.allow_plugin);
     let surroundings = Surroundings { environment, output: Output::new(line.quiet), named_config, strict };
     let outcome = match line.command {
         Command::Init(arguments) => commands::init::run(arguments, &surroundings),

@@ -1,16 +1,29 @@
 //! Asks the person at the terminal for what an identity needs.
 //!
 //! The words of every question of the library stand here. Also with `--quiet`: a question is no note. Its one invariant: without a
-//! terminal it answers at once that there is nobody.
+//! terminal it answers at once that there is nobody, but for what was agreed to before.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::keys::outside::{Ask, NoAnswer, Question};
+use crate::ops::known_plugins::{KnownPlugins, PluginAnswer};
 use crate::secret::SecretString;
 use crate::sys::hidden::ask_hidden;
 use crate::sys::signals::die_by;
 use crate::sys::terminal::{AskError, ask_line, show_line};
 
-/// The person at the terminal.
-pub struct Prompt;
+/// The person at the terminal, and what they agreed to already.
+#[derive(Default)]
+pub struct Prompt {
+    /// The plugins that may run, by name.
+    pub plugins: Vec<String>,
+    /// Those that may by an earlier answer; nothing if none can be kept.
+    pub known_plugins: Option<KnownPlugins>,
+    /// The answers about programs: nobody is asked twice, and several threads may want to know.
+    pub answers: Mutex<HashMap<PathBuf, Result<bool, NoAnswer>>>,
+}
 
 impl Ask for Prompt {
     fn answer(&self, question: &Question<'_>) -> Result<SecretString, NoAnswer> {
@@ -29,6 +42,7 @@ impl Ask for Prompt {
 
     fn confirm(&self, question: &Question<'_>) -> Result<bool, NoAnswer> {
         let question = match question {
+            Question::RunPlugin { plugin, program } => return self.may_run(plugin, program),
             Question::Work { of, gibibytes } => {
                 format!("unlocking {of} takes {gibibytes} GiB of memory and a while. Go on? [y/N] ")
             }
@@ -38,8 +52,7 @@ impl Ask for Prompt {
             }
             _ => return Err(NoAnswer::Nobody),
         };
-        let answer = line(&question)?;
-        Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+        yes(&question)
     }
 
     fn show(&self, plugin: &str, message: &str) -> Result<(), NoAnswer> {
@@ -47,6 +60,31 @@ impl Ask for Prompt {
             true => Ok(()),
             false => Err(NoAnswer::Nobody),
         }
+    }
+}
+
+impl Prompt {
+    fn may_run(&self, plugin: &str, program: &Path) -> Result<bool, NoAnswer> {
+        if self.plugins.iter().any(|allowed| allowed == plugin) {
+            return Ok(true);
+        }
+        // Held while somebody is asked: the others wait for that answer.
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        *answers.entry(program.to_owned()).or_insert_with(|| self.ask_to_run(program))
+    }
+
+    fn ask_to_run(&self, program: &Path) -> Result<bool, NoAnswer> {
+        let known = self.known_plugins.as_ref().and_then(|known| known.answer(program));
+        if known.as_ref().is_some_and(PluginAnswer::is_yes) {
+            return Ok(true);
+        }
+        let when = if known.is_some() { ", now and in future" } else { "" };
+        let shown = program.display();
+        let is_yes = yes(&format!("{shown} must run to encrypt to a recipient that was named there. Let it{when}? [y/N] "))?;
+        if is_yes && let Some(Err(error)) = known.map(|known| known.remember()) {
+            show_line(&format!("this answer could not be kept, so it will be asked again: {error}"));
+        }
+        Ok(is_yes)
     }
 }
 
@@ -69,6 +107,10 @@ pub fn new_passphrase() -> Option<SecretString> {
 
 fn secret(prompt: &str) -> Result<SecretString, NoAnswer> {
     answered(ask_hidden(prompt))
+}
+
+fn yes(question: &str) -> Result<bool, NoAnswer> {
+    Ok(["y", "yes"].contains(&line(question)?.trim().to_ascii_lowercase().as_str()))
 }
 
 fn line(prompt: &str) -> Result<String, NoAnswer> {

@@ -98,11 +98,10 @@ impl MasterKey for AgeKey {
         let named = || shown(self.recipient()).to_owned();
         let recipient =
             Recipient::parse(self.recipient()).map_err(|source| WrapError::Recipient { recipient: named(), source })?;
-        let file =
-            recipient.encrypt(keyring.outside(), |recipient| encrypt(recipient, payload)).map_err(|failure| match failure {
-                EncryptFailure::Plugin(source) => WrapError::Plugin { recipient: named(), source },
-                EncryptFailure::Age(source) => WrapError::Age { recipient: named(), source: Box::new(source) },
-            })?;
+        let file = recipient.encrypt(keyring, |recipient| encrypt(recipient, payload)).map_err(|failure| match failure {
+            EncryptFailure::Plugin(source) => WrapError::Plugin { recipient: named(), source },
+            EncryptFailure::Age(source) => WrapError::Age { recipient: named(), source: Box::new(source) },
+        })?;
         self.fields.set_text("enc", armor::encode(&file));
         Ok(())
     }

@@ -187,6 +187,13 @@ impl Keyring {
         })
     }
 
+    /// Whether an identity at hand is the plugin's: whoever holds it has the plugin run already.
+    pub(super) fn has_plugin(&self, name: &str) -> bool {
+        let mut loaded = self.loaded();
+        self.read_texts(&mut loaded);
+        loaded.identities.iter().any(|(_, held)| held.identity.plugin() == Some(name))
+    }
+
     /// Remembers what kept an identity from being tried.
     pub(super) fn note_problem(&self, origin: &Origin, problem: IdentityProblem) {
         self.loaded().note(origin, None, problem);

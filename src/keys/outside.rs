@@ -1,10 +1,10 @@
 //! What identities may need from outside of this library: an answer of their user, a program.
 //!
-//! States what is needed; who asks, and in which words, is the caller's. Its one invariant: without an [`Ask`] nobody is waited for, and
-//! without a search path no program is run.
+//! States what is needed; who asks, and in which words, is the caller's, and so is whether an answer is remembered. Its one invariant:
+//! without an [`Ask`] nobody is waited for and nothing agreed to, and without a search path no program is run.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -55,6 +55,13 @@ pub enum Question<'a> {
         /// How much memory it takes.
         gibibytes: u32,
     },
+    /// Whether a plugin's program may run, which no identity of the user's needs: somebody else named it, in a file or a rule.
+    RunPlugin {
+        /// The plugin.
+        plugin: &'a str,
+        /// Its program.
+        program: &'a Path,
+    },
     /// What a plugin asks for.
     Plugin {
         /// The plugin.
@@ -96,7 +103,7 @@ pub struct Outside {
     pub hidden: Vec<OsString>,
     /// How long a program may be silent.
     pub patience: Duration,
-    /// Held while a plugin runs: it may ask something, and several would do it at once where several files are opened.
+    /// Held while a plugin is asked about and runs: several would do it at once where several files are opened.
     pub turn: Mutex<()>,
 }
 

@@ -15,6 +15,7 @@ pub mod governed;
 pub mod in_threads;
 pub mod init;
 pub mod journal;
+pub mod known_plugins;
 pub mod mask;
 pub mod merge;
 pub mod new_file;

@@ -109,7 +109,7 @@ fn run_session(arguments: Arguments, surroundings: &Surroundings) -> Result<Exit
     };
     let editor = find_editor(arguments.editor.as_deref(), surroundings).map_err(of_editor)?;
     let scratch = scratch(arguments.allow_disk_plaintext, surroundings)?;
-    let keyring = environment.keyring();
+    let keyring = environment.keyring_naming(arguments.new_file.recipients());
     // Only a new file asks for these; what is wrong with them must not keep a file or a draft from being edited.
     let (choice, config) = match path.exists() || arguments.resume {
         true => Default::default(),

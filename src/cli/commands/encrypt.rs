@@ -113,7 +113,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         .map_err(|error| Failure::cannot_store(&shown, error, (!arguments.fix).then_some("--fix")))?;
     tell(&prepared, surroundings)?;
     consent_to_clear(&prepared, &metadata, &arguments.allow_plaintext, surroundings)?;
-    let keyring = surroundings.environment.keyring();
+    let keyring = surroundings.environment.keyring_naming(arguments.new_file.recipients());
     consent_to_strangers(&metadata, &arguments, &keyring, surroundings)?;
     super::warn_of_weak_links(&metadata.key_groups, metadata.shamir_threshold, surroundings);
 

@@ -133,7 +133,7 @@ fn run_add(arguments: Add, surroundings: &Surroundings) -> Result<ExitCode, Fail
     let words = arguments.age.iter().flat_map(|text| text.split(','));
     let keys = words.map(|recipient| new_master_key(Kind::Age, recipient)).collect::<Result<_, _>>();
     let group = KeyGroup { keys: keys.map_err(|error| Failure::new_file(&NewFileError::Recipient(error)))? };
-    let keyring = surroundings.environment.keyring();
+    let keyring = surroundings.environment.keyring_naming(&arguments.age);
     let mut unlocked = open(&arguments.change, &keyring, surroundings)?;
     let mut groups = std::mem::take(&mut unlocked.file.document.metadata.key_groups);
     // What one group had as a threshold had no effect; below 2 it would have none that makes sense.

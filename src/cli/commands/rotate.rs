@@ -80,7 +80,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     let readers = Readers { add: split(&arguments.add_age), remove: split(&arguments.rm_age) };
     surroundings.environment.state_folder().ok_or_else(Failure::no_home)?;
-    let keyring = surroundings.environment.keyring();
+    let keyring = surroundings.environment.keyring_naming(&arguments.add_age);
 
     let opened = on_all("opened", files, surroundings, |path| open(path, config.as_ref(), &readers, &keyring))?;
     let unnamed: Vec<(&Path, &[String])> = opened.iter().map(|file| (file.path.as_path(), file.unnamed.as_slice())).collect();

@@ -61,6 +61,11 @@ pub(super) fn key_variable(surroundings: &Surroundings) -> Option<&'static str> 
 }
 
 impl NewFileOptions {
+    /// The recipients that were named, lists of them or one each.
+    pub fn recipients(&self) -> &[String] {
+        &self.age
+    }
+
     /// What was asked for, with `SOPS_AGE_RECIPIENTS` standing in for `--age`.
     pub fn choice(&self, surroundings: &Surroundings) -> Result<Choice, Failure> {
         // To sops each of these names keys that take the place of the rule's; passing it over would encrypt to other people.

@@ -167,6 +167,10 @@ pub(super) fn plugin_hint(error: &PluginError) -> Option<String> {
         PluginError::Missing { plugin } => {
             Some(format!("install age-plugin-{plugin} into a folder of your PATH (an absolute one: others do not count)"))
         }
+        PluginError::NotAgreed { plugin, .. } => Some(format!(
+            "a recipient names it, but nobody on this machine did: if you trust it, `--allow-plugin {plugin}` or \
+             DOTSOPS_ALLOW_PLUGINS={plugin}"
+        )),
         PluginError::NobodyToAsk { .. } => Some("run it where there is a terminal".into()),
         _ => None,
     }

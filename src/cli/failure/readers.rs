@@ -6,6 +6,7 @@ use super::open::plugin_hint;
 use super::{ExitCode, Failure, counted, from_here, listed, shell_word, short};
 use crate::config::{ConfigError, Fault, Problem, Stranger};
 use crate::keys::WrapError;
+use crate::keys::age::plugin::PluginError;
 use crate::keys::age::recipient::RecipientError;
 use crate::ops::new_file::NewFileError;
 use crate::ops::rewrap::{RewrapError, SaveError};
@@ -115,10 +116,14 @@ impl Failure {
 
     pub(super) fn wrap(error: &WrapError) -> Self {
         match error {
-            WrapError::Plugin { source, .. } => match plugin_hint(source) {
-                Some(hint) => Self::of(ExitCode::World, error).hint(hint),
-                None => Self::of(ExitCode::World, error),
-            },
+            WrapError::Plugin { source, .. } => {
+                let is_refused = matches!(source, PluginError::NotAgreed { .. });
+                let failure = Self::of(if is_refused { ExitCode::Refused } else { ExitCode::World }, error);
+                match plugin_hint(source) {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
             WrapError::NotSupported { .. } => Self::of(ExitCode::Refused, error).hint("use sops for this file"),
             WrapError::Threshold { .. } => Self::of(ExitCode::Usage, error).hint("--threshold N says how many are to be needed"),
             WrapError::EmptyGroup(_) | WrapError::NoGroups => Self::of(ExitCode::Malformed, error),

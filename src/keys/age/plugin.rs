@@ -8,6 +8,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{MutexGuard, PoisonError};
 
 use age_core::format::{FileKey, Stanza, is_arbitrary_string};
@@ -18,7 +19,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::keys::age::header::MAX_STANZAS as MAX_STANZAS_READ;
 use crate::keys::fields::MAX_WRAPPED_LENGTH;
-use crate::keys::outside::{Outside, Question};
+use crate::keys::outside::{NoAnswer, Outside, Question};
 use crate::secret::SecretBytes;
 use crate::sys::piped::{PipeError, Piped, Start};
 
@@ -59,9 +60,21 @@ pub(super) fn is_valid_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && name.bytes().all(is_plain)
 }
 
-/// Has the plugin `name` wrap `file_key` for its `recipient`.
-pub(super) fn wrap(name: &str, recipient: &str, file_key: &FileKey, outside: &Outside) -> Result<Vec<Stanza>, PluginError> {
-    let mut talk = Talk::begin(name, "recipient-v1", outside)?;
+/// Has the plugin `name` wrap `file_key` for its `recipient`. If it `is_own`, as one that an identity of the user's needs, it just runs;
+/// else that is asked first.
+pub(super) fn wrap(
+    name: &str,
+    recipient: &str,
+    file_key: &FileKey,
+    is_own: bool,
+    outside: &Outside,
+) -> Result<Vec<Stanza>, PluginError> {
+    let program = find(name, outside)?;
+    let turn = turn(outside);
+    if !is_own {
+        agree(name, &program, outside)?;
+    }
+    let mut talk = Talk::begin(name, &program, "recipient-v1", outside, turn)?;
     talk.say("add-recipient", &[recipient], &[])?;
     talk.say("wrap-file-key", &[], file_key.expose_secret())?;
     talk.say("extension-labels", &[], &[])?;
@@ -91,7 +104,7 @@ pub(super) fn wrap(name: &str, recipient: &str, file_key: &FileKey, outside: &Ou
 
 /// Has the plugin `name` unwrap the file key in one of `stanzas` with its `identity`; `None` if none is for it.
 pub(super) fn unwrap(name: &str, identity: &str, stanzas: &[Stanza], outside: &Outside) -> Result<Option<FileKey>, PluginError> {
-    let mut talk = Talk::begin(name, "identity-v1", outside)?;
+    let mut talk = Talk::begin(name, &find(name, outside)?, "identity-v1", outside, turn(outside))?;
     talk.say("add-identity", &[identity], &[])?;
     for stanza in stanzas {
         let mut arguments = vec!["0", stanza.tag.as_str()];
@@ -120,6 +133,30 @@ pub(super) fn unwrap(name: &str, identity: &str, stanzas: &[Stanza], outside: &O
     Ok(file_key)
 }
 
+/// The program of the plugin `name`: the same path is asked about and run.
+fn find(name: &str, outside: &Outside) -> Result<PathBuf, PluginError> {
+    let missing = || PluginError::Missing { plugin: name.to_owned() };
+    if !is_valid_name(name) {
+        return Err(missing());
+    }
+    outside.find(OsStr::new(&format!("age-plugin-{name}"))).map_err(|_| missing())
+}
+
+/// Asks whether `program` may run.
+fn agree(name: &str, program: &Path, outside: &Outside) -> Result<(), PluginError> {
+    let refused = |was_asked| PluginError::NotAgreed { plugin: name.to_owned(), program: program.to_owned(), was_asked };
+    match outside.ask.confirm(&Question::RunPlugin { plugin: name, program }) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(NoAnswer::Declined) => Err(refused(true)),
+        Err(NoAnswer::Nobody) => Err(refused(false)),
+    }
+}
+
+/// To be held while a plugin is asked about and runs.
+fn turn(outside: &Outside) -> MutexGuard<'_, ()> {
+    outside.turn.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A conversation with a plugin.
 struct Talk<'a> {
     plugin: &'a str,
@@ -144,15 +181,15 @@ struct Heard {
 struct Malformed;
 
 impl<'a> Talk<'a> {
-    fn begin(plugin: &'a str, conversation: &str, outside: &'a Outside) -> Result<Self, PluginError> {
-        let missing = || PluginError::Missing { plugin: plugin.to_owned() };
-        if !is_valid_name(plugin) {
-            return Err(missing());
-        }
-        let path = outside.find(OsStr::new(&format!("age-plugin-{plugin}"))).map_err(|_| missing())?;
-        let turn = outside.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    fn begin(
+        plugin: &'a str,
+        program: &Path,
+        conversation: &str,
+        outside: &'a Outside,
+        turn: MutexGuard<'a, ()>,
+    ) -> Result<Self, PluginError> {
         let program = Piped::start(&Start {
-            program: &path,
+            program,
             arguments: &[format!("--age-plugin={conversation}").into()],
             set: &[],
             remove: &outside.hidden,
@@ -346,6 +383,19 @@ pub enum PluginError {
     Missing {
         /// The plugin.
         plugin: String,
+    },
+    /// Somebody else named it, and the user did not agree that it runs.
+    #[error(
+        "needs the program {program} to run, {}",
+        if *.was_asked { "which was not agreed to" } else { "and there is nobody to ask whether it may" }
+    )]
+    NotAgreed {
+        /// The plugin.
+        plugin: String,
+        /// Its program.
+        program: PathBuf,
+        /// Whether somebody could be asked.
+        was_asked: bool,
     },
     /// The system did not start it.
     #[error("needs the program age-plugin-{plugin}, which did not start: {kind}")]

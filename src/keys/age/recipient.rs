@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use crate::keys::Kind;
 use crate::keys::age::plugin::{self, PluginError, name_in_recipient};
 use crate::keys::age::{post_quantum, ssh_public};
-use crate::keys::outside::Outside;
+use crate::keys::keyring::Keyring;
 
 /// A recipient that can be encrypted to.
 pub(super) enum Recipient {
@@ -49,10 +49,11 @@ impl Recipient {
         ssh_public::read(text).map(Self::Ssh)
     }
 
-    /// Hands itself to `encrypt` as the age crate wants it; a plugin is run with what `outside` has.
+    /// Hands itself to `encrypt` as the age crate wants it; a plugin is run with what `keyring` has outside, and on the word of its
+    /// identities.
     pub(super) fn encrypt<T>(
         &self,
-        outside: &Outside,
+        keyring: &Keyring,
         encrypt: impl FnOnce(&dyn age::Recipient) -> Result<T, age::EncryptError>,
     ) -> Result<T, EncryptFailure> {
         match self {
@@ -60,7 +61,7 @@ impl Recipient {
             Self::PostQuantum(recipient) => encrypt(recipient).map_err(EncryptFailure::Age),
             Self::Ssh(recipient) => encrypt(recipient).map_err(EncryptFailure::Age),
             Self::Plugin(recipient) => {
-                let by_plugin = ByPlugin { recipient, outside, failure: RefCell::new(None) };
+                let by_plugin = ByPlugin { recipient, keyring, failure: RefCell::new(None) };
                 let result = encrypt(&by_plugin);
                 result.map_err(|error| by_plugin.failure.into_inner().map_or(EncryptFailure::Age(error), EncryptFailure::Plugin))
             }
@@ -124,14 +125,15 @@ pub(super) enum EncryptFailure {
 /// A plugin's recipient, with what it takes to run the plugin.
 struct ByPlugin<'a> {
     recipient: &'a Plugin,
-    outside: &'a Outside,
+    keyring: &'a Keyring,
     /// The crate's error has no room for it.
     failure: RefCell<Option<PluginError>>,
 }
 
 impl age::Recipient for ByPlugin<'_> {
     fn wrap_file_key(&self, file_key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), age::EncryptError> {
-        match plugin::wrap(&self.recipient.name, &self.recipient.text, file_key, self.outside) {
+        let Plugin { name, text } = self.recipient;
+        match plugin::wrap(name, text, file_key, self.keyring.has_plugin(name), self.keyring.outside()) {
             Ok(stanzas) => Ok((stanzas, HashSet::new())),
             Err(error) => {
                 *self.failure.borrow_mut() = Some(error);

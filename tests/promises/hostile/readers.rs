@@ -135,8 +135,11 @@ fn a_plugin_that_the_file_names_is_not_run_to_read_it_and_must_have_a_plain_name
             assert!(code == 0 || ended.stderr.contains("no rule names"), "{}", ended.stderr);
             assert!(!trace.exists(), "{arguments:?} runs what {recipient} names");
         }
-        // Who agrees to such a reader has a plugin of a plain name run.
-        run(&["rotate", "--yes", FILE]);
+        // Who agrees to such a reader has not agreed to run its plugin, which takes a plain name besides.
+        let agreed = run(&["rotate", "--yes", FILE]);
+        assert!(agreed.code != 0 && !trace.exists(), "{}", agreed.stderr);
+        assert_eq!(agreed.code == 6 && agreed.stderr.contains("`--allow-plugin fake`"), recipient == plain, "{}", agreed.stderr);
+        run(&["rotate", "--yes", "--allow-plugin", "fake", "--allow-plugin", "../../../bin/planted", FILE]);
         assert_eq!(trace.exists(), recipient == plain, "{recipient}");
     }
 }

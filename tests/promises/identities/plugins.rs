@@ -112,6 +112,97 @@ fn a_plugin_speaks_to_the_terminal_through_us_and_cannot_drive_it() {
     assert!(ended.stderr.contains("hint: run it where there is a terminal"), "{}", ended.stderr);
 }
 
+const QUESTION: &str = "age-plugin-fake must run to encrypt to a recipient";
+
+/// A sandbox whose `.sops.yaml` names a recipient of the fake plugin, which is installed.
+fn named_by_a_rule(recipient: &str) -> Fake {
+    let fake = Fake::new(&[RECIPIENT]);
+    fake.sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {recipient},{RECIPIENT}\n"));
+    fake
+}
+
+#[test]
+fn a_plugin_that_a_rule_names_is_asked_about_before_its_first_run_and_once() {
+    let fake = named_by_a_rule(&fake().recipient);
+    let encrypt = ["encrypt", "--blind", "plain.env"];
+    let known = fake.sandbox.home().join(".local/state/dotsops/plugins");
+    let assert_asks = || {
+        let before = runs(&fake.log);
+        let alone = fake.run(&encrypt, &[]);
+        assert_eq!((alone.code, alone.stdout.as_str()), (6, ""), "{}", alone.stderr);
+        assert!(alone.stderr.contains("and there is nobody to ask whether it may"), "{}", alone.stderr);
+        assert!(alone.stderr.contains("`--allow-plugin fake`"), "{}", alone.stderr);
+        assert_eq!(runs(&fake.log), before);
+    };
+    let answer = |keys: &str| {
+        let mut command = fake.sandbox.dotsops(encrypt);
+        let mut pty = Pty::run(command.env("PATH", &fake.path).env("FAKE_LOG", &fake.log));
+        pty.wait_for(QUESTION);
+        pty.type_keys(keys);
+        pty.end()
+    };
+    assert_asks();
+    // A no is not remembered, and nothing is written.
+    let (code, shown) = answer("n\n");
+    assert!(code == 6 && shown.contains("which was not agreed to"), "{shown}");
+    assert!(runs(&fake.log) == 0 && !known.exists());
+    // Said once on the command line or in a variable, it is said for once.
+    assert_eq!(fake.run(&[&["--allow-plugin", "fake"], &encrypt[..]].concat(), &[]).code, 0);
+    assert_eq!(fake.run(&encrypt, &[("DOTSOPS_ALLOW_PLUGINS", "other fake")]).code, 0);
+    assert_eq!(fake.run(&encrypt, &[("DOTSOPS_ALLOW_PLUGINS", "fak fakes")]).code, 6);
+    assert!(runs(&fake.log) == 2 && !known.exists());
+    // A yes is for that program, and until it is forgotten.
+    let (code, shown) = answer("y\n");
+    assert!(code == 0 && shown.contains("now and in future"), "{shown}");
+    let ended = fake.run(&encrypt, &[]);
+    assert!(ended.code == 0 && ended.stdout.contains(RECIPIENT), "{}", ended.stderr);
+    assert_eq!(fs::read_to_string(&known).unwrap().lines().count(), 1);
+    let other = fake.sandbox.root().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::copy(fake.sandbox.root().join("bin/age-plugin-fake"), other.join("age-plugin-fake")).unwrap();
+    let path = format!("{}:{}", other.display(), fake.path);
+    assert_eq!(fake.run(&encrypt, &[("PATH", &path)]).code, 6);
+    fs::remove_file(&known).unwrap();
+    assert_asks();
+}
+
+#[test]
+fn a_plugin_is_asked_about_once_for_many_files_even_if_the_answer_is_no() {
+    let fake = named_by_a_rule(&fake().recipient);
+    let own = ("SOPS_AGE_KEY", crate::support::sandbox::IDENTITY);
+    for name in ["a.env", "b.env", "c.env"] {
+        fs::copy(fake.sandbox.path("secrets.env"), fake.sandbox.path(name)).unwrap();
+    }
+    let before = fs::read(fake.sandbox.path("b.env")).unwrap();
+    let mut command = fake.sandbox.dotsops(["updatekeys", "--yes", "a.env", "b.env", "c.env"]);
+    let mut pty = Pty::run(command.env("PATH", &fake.path).env("FAKE_LOG", &fake.log).env(own.0, own.1));
+    pty.wait_for(QUESTION);
+    pty.type_keys("n\n");
+    let (code, shown) = pty.end();
+    assert_eq!((code, shown.matches(QUESTION).count()), (6, 1), "{shown}");
+    assert!(runs(&fake.log) == 0 && fs::read(fake.sandbox.path("b.env")).unwrap() == before);
+}
+
+#[test]
+fn nobody_is_asked_about_a_plugin_that_they_named_themselves() {
+    let pair = fake();
+    let fake = named_by_a_rule(&pair.recipient);
+    let both = format!("{RECIPIENT},{}", pair.recipient);
+    let own = fake.run(&["encrypt", "plain.env"], &[("SOPS_AGE_KEY", &pair.identity)]);
+    assert_eq!(own.code, 0, "{}", own.stderr);
+    for (arguments, variable) in [
+        (&["encrypt", "--blind", "--age", &both, "plain.env"][..], ("UNUSED", "")),
+        (&["encrypt", "--blind", "plain.env"], ("SOPS_AGE_RECIPIENTS", both.as_str())),
+        (&["rotate", "--yes", "--add-age", &pair.recipient, "secrets.env"], ("SOPS_AGE_KEY", crate::support::sandbox::IDENTITY)),
+        (&["groups", "add", "-f", "secrets.env", "--age", &pair.recipient], ("SOPS_AGE_KEY", crate::support::sandbox::IDENTITY)),
+    ] {
+        let before = runs(&fake.log);
+        let ended = fake.run(arguments, &[variable]);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+        assert!(runs(&fake.log) > before, "{arguments:?}");
+    }
+}
+
 #[test]
 fn a_missing_plugin_is_named_with_what_to_install() {
     let fake_pair = fake();

@@ -60,12 +60,13 @@ fn folder(report: &mut Report, state: &Path) {
     } else if mode & 0o077 != 0 {
         finding(format!("{shown} is open to others (mode {mode:04o})"), format!("`chmod 700 {word}`"));
     }
-    let known = state.join("known");
-    if let Some(why) = check_own(&known).err().filter(|_| metadata.is_dir()) {
-        finding(
-            format!("{} is not used, so `exec` asks again what was answered: {why}", known.display()),
-            format!("`rm -r {}`", shell_word(&known)),
-        );
+    for answers in ["known", "plugins"].map(|name| state.join(name)) {
+        if let Some(why) = check_own(&answers).err().filter(|_| metadata.is_dir()) {
+            finding(
+                format!("{} is not used, so what was answered is asked again: {why}", answers.display()),
+                format!("`rm -r {}`", shell_word(&answers)),
+            );
+        }
     }
     if is_good {
         report.good("state", shown);

@@ -64,7 +64,11 @@ impl Fake {
     }
 
     fn wrap(&self) -> Result<Vec<Stanza>, PluginError> {
-        wrap("fake", "age1fake1x", &FileKey::new(Box::new([7; 16])), &self.outside)
+        self.wrap_for(true)
+    }
+
+    fn wrap_for(&self, is_own: bool) -> Result<Vec<Stanza>, PluginError> {
+        wrap("fake", "age1fake1x", &FileKey::new(Box::new([7; 16])), is_own, &self.outside)
     }
 
     fn unwrap(&self) -> Result<Option<FileKey>, PluginError> {
@@ -183,4 +187,24 @@ fn names_are_read_from_recipients_and_identities_and_lead_nowhere_else() {
     }
     assert_eq!(name_in_identity(&encoded("age-plugin--").to_uppercase()), None);
     assert_eq!(name_in_recipient("age1fake1qqqq"), None);
+}
+
+#[test]
+fn a_plugin_that_others_named_runs_only_once_somebody_agreed_to_that_very_program() {
+    let refused = |fake: &Fake, was_asked| {
+        let program = fake.folder.path().join("age-plugin-fake");
+        let expected = PluginError::NotAgreed { plugin: "fake".to_owned(), program: program.clone(), was_asked };
+        assert_eq!(fake.wrap_for(false).err(), Some(expected));
+        assert!(!fake.folder.path().join("log").exists());
+        let asked = Question::RunPlugin { plugin: "fake", program: &program };
+        assert_eq!(*fake.asked.lock().unwrap(), [format!("{asked:?}")]);
+    };
+    refused(&Fake::new("", Some("n")), true);
+    refused(&Fake::new("", None), false);
+    let agreed = Fake::new("", Some("y"));
+    assert_eq!(agreed.wrap_for(false).ok().map(|stanzas| stanzas.len()), Some(1));
+    // Nobody is asked about one's own, nor for what an identity is opened with.
+    let own = Fake::new("", None);
+    assert!(own.wrap_for(true).is_ok() && own.unwrap().is_ok());
+    assert!(own.asked.lock().unwrap().is_empty());
 }
