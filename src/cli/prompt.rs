@@ -80,7 +80,8 @@ impl Prompt {
         }
         let when = if known.is_some() { ", now and in future" } else { "" };
         let shown = program.display();
-        let is_yes = yes(&format!("{shown} must run to encrypt to a recipient that was named there. Let it{when}? [y/N] "))?;
+        let who = "a recipient that the file or .sops.yaml names";
+        let is_yes = yes(&format!("{shown} must run to encrypt to {who}. Let it{when}? [y/N] "))?;
         if is_yes && let Some(Err(error)) = known.map(|known| known.remember()) {
             show_line(&format!("this answer could not be kept, so it will be asked again: {error}"));
         }

@@ -96,6 +96,19 @@
 //! The age crate has one, but it waits and reads for ever, never reaps its program, hands it the whole environment and looks for it in
 //! relative folders too. [Ours](crate::keys::age::plugin) is one file with one invariant: the conversation ends.
 //!
+//! # When is a plugin run unasked, and why is its path what is remembered?
+//!
+//! Whoever holds an identity of a plugin, or types its recipient, has chosen the plugin. A name in a file or in `.sops.yaml` may be anybody's
+//! choice, and picks one of all the programs on the machine that are called so. The answer to that question is kept for the
+//! [absolute path](crate::ops::known_plugins), so a program that gets in front of the one that was agreed to, in the search path, is asked
+//! about anew; a new version in the same place is not, as with any program.
+//!
+//! # Why is there network code, and how is it kept away from everything else?
+//!
+//! People publish their SSH keys at GitHub and elsewhere, and who copies them by hand copies them wrong. So [one
+//! module](crate::sys::https) makes one request, [for an address that was given](crate::keys::given), with a library that blocks and with
+//! the certificates of the system, as curl has them; nothing of it is initialised before. The feature `https` leaves it out.
+//!
 //! # Why are commands run for each recipient of a file?
 //!
 //! Because sops does, and tells them the recipient: a command may choose by it, and fail for all but one. The identities of each run are
@@ -103,7 +116,8 @@
 //!
 //! # Why no async?
 //!
-//! Nothing here waits for a network. If a kind of key ever does, that stays within its file.
+//! Nothing waits for more than one thing at a time; the one request that is ever made blocks. If a kind of key needs more, that stays
+//! within its file.
 //!
 //! # Why are keys locked in memory, but not everything?
 //!

@@ -34,8 +34,12 @@
 //! - before a *new* value is stored in clear, the user is asked;
 //! - [what a terminal shows](crate::sys::terminal::escape_for_terminal) of a file is escaped;
 //! - no program runs because a file names it: [commands](crate::keys::command) come from the user's environment,
-//!   [plugins](crate::keys::age::plugin) from identities of the user's own or from recipients that the user or `.sops.yaml` named. They
-//!   are looked for in absolute folders, see no key of ours, have a deadline, and cannot drive the terminal;
+//!   [plugins](crate::keys::age::plugin) from identities of the user's own or from recipients that the user named. For a recipient that a
+//!   file or `.sops.yaml` names, the user is asked [once for the program's path](crate::ops::known_plugins). They are looked for in absolute
+//!   folders, see no key of ours, have a deadline, and cannot drive the terminal;
+//! - no [connection](crate::sys::https) is made because a file says so, only to [an address that the user gave for a
+//!   key](crate::keys::given). What comes from there is untrusted text: which of its keys is let in, the user decides by their fingerprints,
+//!   and from then on the key itself stands in `.sops.yaml`, not the address;
 //! - sizes are limited before anything is decrypted: 64 MiB a file, 64 stanzas and 64 KiB a wrapped key.
 //!
 //! # What is not there yet
