@@ -9,6 +9,7 @@ mod departures;
 mod environment;
 mod exit_code;
 mod failure;
+mod json;
 mod left_behind;
 mod output;
 mod people;

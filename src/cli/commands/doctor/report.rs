@@ -1,9 +1,9 @@
 //! What was seen, line by line, and what to do about it.
 
-use std::fmt::Write;
 use std::io;
 
 use crate::cli::failure::Failure;
+use crate::cli::json::quoted;
 use crate::cli::output::Output;
 
 /// How a report is printed.
@@ -106,30 +106,5 @@ impl Line {
         fields.extend(self.hint.as_deref().map(|hint| ("do", hint)));
         let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\": {}", quoted(value))).collect();
         format!("{{{}}}", fields.join(", "))
-    }
-}
-
-/// A text as JSON has it.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        let _ = match character {
-            '"' | '\\' => write!(quoted, "\\{character}"),
-            control if control.is_control() => write!(quoted, "\\u{:04x}", u32::from(control)),
-            other => write!(quoted, "{other}"),
-        };
-    }
-    quoted.push('"');
-    quoted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_text_is_json() {
-        let text = "a \"b\" \\ \n\t\u{1b}[2J é \u{9b}";
-        assert_eq!(serde_json::from_str::<String>(&quoted(text)).unwrap(), text);
     }
 }
