@@ -210,7 +210,8 @@ impl Failure {
         Self { hint: hint.or(failure.hint), ..failure }
     }
 
-    fn file(error: &FileError) -> Self {
+    /// A file that cannot be used.
+    pub fn file(error: &FileError) -> Self {
         match error {
             FileError::Read { path, source } => match source {
                 ReadError::TooLarge { .. } => Self::of(ExitCode::Malformed, error).hint(TOO_LARGE),

@@ -34,7 +34,7 @@ pub use template::new_file_text;
 pub const FILE_NAME: &str = ".sops.yaml";
 
 /// The name that people expect to work as well.
-const IGNORED_NAME: &str = ".sops.yml";
+pub const IGNORED_NAME: &str = ".sops.yml";
 
 /// How many folders are searched, the first included. Source: getsops/sops `config/config.go`, `maxDepth`.
 const LEVELS: usize = 100;

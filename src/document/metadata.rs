@@ -183,6 +183,11 @@ impl Metadata {
         self.last_modified = now.replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok()).unwrap_or_default();
     }
 
+    /// Whether a newer sops than the one whose format is written made the file.
+    pub fn is_newer(&self) -> bool {
+        Version::parse(&self.version) > Version::parse(SOPS_VERSION)
+    }
+
     /// Raises `version` to ours if that is newer, as sops's `edit` does.
     pub fn raise_version(&mut self) {
         if Version::parse(&self.version) < Version::parse(SOPS_VERSION) {

@@ -9,6 +9,7 @@ mod in_clear;
 mod known;
 mod many;
 pub mod metadata;
+mod outside;
 pub mod pattern;
 pub mod selection;
 mod version;
@@ -18,6 +19,7 @@ mod written;
 pub use decrypt::DecryptError;
 pub use encrypt::{EncryptError, encrypt_new};
 pub use in_clear::{InClear, leaves_in_clear, plain_where_encrypted};
+pub use outside::{Standing, standings};
 
 use crate::format::Contents;
 use crate::keys::WrapError;

@@ -139,6 +139,24 @@ pub fn read_back(value: &Value) -> Option<SecretBytes> {
     value_text(value).map(|text| unescaped(text.expose()))
 }
 
+/// The line, from 1, of each entry, comment and blank line that [`Dotenv`] reads out of `text`, in order.
+pub fn item_lines(text: &[u8]) -> Vec<usize> {
+    let mut behind_metadata = false;
+    let mut found = Vec::new();
+    for (at, line) in numbered(text) {
+        let is_blank = matches!(line, [] | b"\r");
+        match is_metadata(line) {
+            true => behind_metadata = true,
+            false if is_blank && behind_metadata => {}
+            false => {
+                behind_metadata = false;
+                found.push(at);
+            }
+        }
+    }
+    found
+}
+
 /// The lines without their LF. Text behind the last LF is a line too, if there is any.
 pub(super) fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {

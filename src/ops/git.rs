@@ -3,6 +3,7 @@
 //! Its one invariant: git is asked about the repository that was found, whatever the environment says of another, and nothing that
 //! this repository's configuration names is run, nor anything fetched.
 
+pub mod index;
 pub mod settings;
 
 use std::ffi::{OsStr, OsString};

@@ -1,6 +1,7 @@
 //! A verb's meaning, provable without a terminal.
 
 pub mod change;
+pub mod check;
 pub mod departures;
 pub mod diff;
 pub mod edit;

@@ -4,6 +4,7 @@
 pub mod age_interchange;
 pub mod age_vectors;
 pub mod blind;
+pub mod check;
 pub mod completions;
 pub mod config;
 pub mod config_interchange;

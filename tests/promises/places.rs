@@ -24,6 +24,7 @@ const READERS: &[&str] = &[
     "decrypt",
     "get",
     "keys",
+    "check",
     "filestatus",
     "rule",
     "groups list",

@@ -117,6 +117,15 @@ pub fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             (rows, true)
         }
         "keys" => (each(&["keys", "FILE"]), false),
+        "check" => {
+            let mut rows = each(&["check", "FILE"]);
+            rows.extend([
+                vec!["check"],
+                vec!["check", "--staged"],
+                vec!["check", "--format", "json", "messy.env", "secrets.env"],
+            ]);
+            (rows, false)
+        }
         "filestatus" => (each(&["filestatus", "FILE"]), false),
         "doctor" => {
             let mut rows = each(&["doctor", "FILE"]);

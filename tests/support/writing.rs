@@ -72,6 +72,7 @@ pub const READERS: &[&str] = &[
     "drafts drop",
     "exec",
     "keys",
+    "check",
     "get",
     "groups list",
     "rule",

@@ -1,6 +1,7 @@
 //! One file per subcommand: its arguments, whose doc comments are the help, and `run`.
 
 mod change;
+pub mod check;
 pub mod completions;
 pub mod decrypt;
 pub mod diff;

@@ -349,3 +349,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_item_is_found_on_its_line_wherever_the_metadata_stand() {
+    let text = "# c\n\nA=1\nsops_mac=x\n\nB=2\n\nsops_version=3.13.3\nC=3\n";
+    for text in [text.to_owned(), text.replace('\n', "\r\n")] {
+        let items = Dotenv.parse(text.as_bytes()).unwrap().tree;
+        assert_eq!(item_lines(text.as_bytes()), [1, 2, 3, 6, 7, 9]);
+        assert_eq!(items.first().len(), 6);
+    }
+}

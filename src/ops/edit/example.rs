@@ -17,7 +17,7 @@ use crate::sys::regular_file::{ReadError, read_regular};
 use crate::sys::terminal::escape_for_terminal;
 
 /// Larger than any list of names.
-const LARGEST: u64 = 1 << 20;
+pub const LARGEST: u64 = 1 << 20;
 
 /// What an encrypted file has among its names.
 const ENCRYPTED: &str = "sops_mac";
@@ -49,7 +49,13 @@ impl Example {
     }
 }
 
-fn names(of: &OsStr) -> [OsString; 4] {
+/// Whether `path` is named like an example.
+pub fn is_example(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| ["example", "sample", "template"].iter().any(|known| extension == *known))
+}
+
+/// What an example for a file named `of` can be called; the first that is there is it.
+pub fn names(of: &OsStr) -> [OsString; 4] {
     let mut own = of.to_owned();
     own.push(".example");
     [own, ".env.example".into(), ".env.sample".into(), ".env.template".into()]

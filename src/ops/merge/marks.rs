@@ -58,6 +58,11 @@ pub fn are_in_clear(tree: &Tree, selection: &Selection) -> bool {
     leaves_in_clear(tree, selection).comments.iter().any(|comment| comment.expose().starts_with(HEAD.as_bytes()))
 }
 
+/// Whether `comment` is a mark.
+pub fn is_mark(comment: &Comment) -> bool {
+    comment.text.expose().starts_with(HEAD.as_bytes())
+}
+
 /// One side of a conflict that nobody has decided.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mark {

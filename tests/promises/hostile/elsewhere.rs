@@ -8,6 +8,7 @@ use crate::support::sandbox::{RECIPIENT, Sandbox};
 
 /// What is not asked in every row.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("check", "says what is wrong with a file, and refuses none: `check`"),
     ("completions", "shows names alone, and nothing of a file that it cannot read"),
     ("diff", "takes two files: `diff`"),
     ("doctor", "says what is wrong with a file, and refuses none: `doctor`"),

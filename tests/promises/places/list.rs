@@ -51,9 +51,9 @@ pub const PLACES: &[Place] = &[
         },
     },
     Place {
-        name: "`NAME.example`, `.env.example`, `.env.sample`, `.env.template` beside a new file and at the root of its repository",
+        name: "`NAME.example`, `.env.example`, `.env.sample`, `.env.template` beside a file and at the root of its repository",
         most: Access::Read,
-        why: "`edit` starts a new file from the names and comments of the first of them that is there",
+        why: "`edit` starts a new file from the names and comments of the first of them that is there; `check` compares the names of a file with those beside it",
         holds: |run, path| {
             let is_example = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(".example"));
             (is_example || has_name(path, &[".env.sample", ".env.template"])) && run.is_here(path)
