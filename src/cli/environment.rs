@@ -21,6 +21,15 @@ use crate::sys::fault;
 use crate::sys::https::Network;
 use crate::sys::process::resolve_helper;
 
+/// What the user is called on this machine, if that is a plain word.
+pub fn user_name() -> Option<String> {
+    let is_plain = |name: &String| {
+        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&letter))
+    };
+    let named = |variable| std::env::var_os(variable)?.into_string().ok();
+    ["USER", "LOGNAME"].into_iter().find_map(named).filter(|name| is_plain(name) && !name.starts_with('-'))
+}
+
 /// The process's environment, without the keys in it.
 pub struct Environment {
     /// `SOPS_AGE_KEY`, if it was set.

@@ -10,6 +10,7 @@ mod edit;
 mod exec;
 mod given;
 mod journal;
+mod let_in;
 mod merge;
 mod open;
 mod readers;
@@ -395,11 +396,6 @@ pub fn short(recipient: &str) -> String {
         true => format!("{}…", &shown[..end]),
         false => shown.to_owned(),
     }
-}
-
-/// A public key whole, so that it can be copied; SSH and post-quantum keys are too long for a line.
-fn short_only_ssh(recipient: &str) -> String {
-    if recipient.starts_with("age1") && recipient.len() < 100 { recipient.to_owned() } else { short(recipient) }
 }
 
 /// The folder that a file is in.

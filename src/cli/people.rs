@@ -35,11 +35,16 @@ impl People {
         self.named(kind, recipient, ssh_end(recipient).unwrap_or_else(|| short(recipient)))
     }
 
-    fn named(&self, kind: Kind, recipient: &str, text: String) -> String {
+    /// The name alone, if it is known.
+    pub fn name(&self, kind: Kind, recipient: &str) -> Option<&str> {
         let is_theirs = |known: &&(Kind, String, String)| known.0 == kind && is_same(&known.1, recipient);
+        self.0.iter().find(is_theirs).map(|(.., name)| name.as_str())
+    }
+
+    fn named(&self, kind: Kind, recipient: &str, text: String) -> String {
         let text = if kind == Kind::Age { text } else { format!("{} {text}", kind.title()) };
-        match self.0.iter().find(is_theirs) {
-            Some((.., name)) => format!("{text} ({name})"),
+        match self.name(kind, recipient) {
+            Some(name) => format!("{text} ({name})"),
             None => text,
         }
     }

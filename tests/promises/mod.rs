@@ -34,6 +34,7 @@ pub mod key_groups;
 pub mod keyless;
 pub mod known_answer;
 pub mod leaks;
+pub mod let_in;
 pub mod library_memory;
 pub mod memory;
 pub mod merge;

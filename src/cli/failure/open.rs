@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{ExitCode, Failure, chain, counted, last_good, listed, metadata_changed, shell_word, short, short_only_ssh};
+use super::let_in::Wanted;
+use super::{ExitCode, Failure, chain, counted, last_good, listed, metadata_changed, short};
 use crate::cli::people::People;
 use crate::document::{DecryptError, OpenError};
 use crate::keys::age::identity::IdentityProblem;
@@ -73,19 +74,12 @@ impl Failure {
             None => "none of your identities is a recipient",
         };
         let failure = Self::new(ExitCode::Locked, format!("{what}: {why}")).because(cause);
-        match held.first() {
+        let readers: Vec<(Kind, String)> = keys.iter().map(|key| (key.kind, key.recipient.clone())).collect();
+        match wrong_hint(identities) {
             _ if untried.is_some() => failure.hint(untried.unwrap_or_default()),
             _ if only_others => failure.hint("this version opens files with age keys only; use sops for this one"),
-            _ if let Some(hint) = wrong_hint(identities) => failure.hint(hint),
-            None => failure.hint(
-                "`dotsops keygen` makes an identity; then somebody who can read the file adds its public key to \
-                                  .sops.yaml and runs `dotsops updatekeys`. An identity elsewhere: SOPS_AGE_KEY_FILE=FILE",
-            ),
-            Some((_, own)) => failure.hint(format!(
-                "ask somebody who can read it to add {} to .sops.yaml and to run `dotsops updatekeys {}`",
-                short_only_ssh(own),
-                shell_word(path)
-            )),
+            Some(hint) => failure.hint(hint),
+            None => failure.hint(Wanted { path, readers: &readers, group: None }.hint(&held, &people)),
         }
     }
 
@@ -128,9 +122,18 @@ impl Failure {
         if locked.iter().all(|(.., keys)| keys.iter().all(is_foreign)) {
             return failure.hint("this version opens groups with age keys only; use sops for this file");
         }
-        failure.hint(wrong_hint(identities).unwrap_or(format!(
-            "it takes identities of {needed} groups at once; SOPS_AGE_KEY_FILE=FILE names a file that holds more of them"
-        )))
+        if let Some(hint) = wrong_hint(identities) {
+            return failure.hint(hint);
+        }
+        match (keyring.recipients().as_slice(), locked.first()) {
+            // Somebody of no group at all.
+            (held @ [_, ..], Some((group, readers, _))) if opened == 0 => {
+                failure.hint(Wanted { path, readers: readers.as_slice(), group: Some(*group) }.hint(held, &people))
+            }
+            _ => failure.hint(format!(
+                "it takes identities of {needed} groups at once; SOPS_AGE_KEY_FILE=FILE names a file that holds more of them"
+            )),
+        }
     }
 
     pub(super) fn damaged_key(path: &Path, what: String, key: &KeyFailure) -> Self {
@@ -207,8 +210,6 @@ fn told(failure: &IdentityFailure) -> String {
 /// What the user has to open files with, behind a semicolon.
 fn tried(keyring: &Keyring, identities: &[&IdentityFailure]) -> String {
     let held = keyring.recipients();
-    let mut origins: Vec<String> = held.iter().map(|(origin, _)| origin.to_string()).collect();
-    origins.dedup();
     let mut tried = String::new();
     match held.len() {
         0 => {
@@ -218,7 +219,12 @@ fn tried(keyring: &Keyring, identities: &[&IdentityFailure]) -> String {
                 tried.push_str(&format!(" (looked in {})", places.join(", ")));
             }
         }
-        count => tried.push_str(&format!("; tried {} from {}", counted(count, "identity", "identities"), origins.join(", "))),
+        count => {
+            let people = People::nearby();
+            let each: Vec<String> =
+                held.iter().map(|(origin, own)| format!("{} from {origin}", people.brief(Kind::Age, own))).collect();
+            tried.push_str(&format!("; tried {}: {}", counted(count, "identity", "identities"), listed(&each)));
+        }
     }
     for failure in identities {
         tried.push_str(&format!("; {}", told(failure)));
