@@ -22,10 +22,16 @@ pub enum ExitCode {
     Refused = 6,
     /// The world failed: files, network, editor.
     World = 7,
-    /// `edit --sops-exit-codes`: not authentic.
+    /// `edit --sops-exit-codes`: options that exclude each other.
+    SopsConflict = 8,
+    /// `edit --sops-exit-codes`: a value that does not open.
+    SopsValues = 25,
+    /// `edit --sops-exit-codes`: the MAC is missing or wrong.
     SopsNotAuthentic = 51,
     /// A mistake of ours.
     Bug = 70,
+    /// `edit --sops-exit-codes`: no file is named.
+    SopsNoFile = 100,
     /// `exec`: everything of ours that went wrong before the program ran, as in `env(1)`.
     ExecFailed = 125,
     /// `exec`: the program is there but cannot be run.
@@ -55,14 +61,18 @@ impl ExitCode {
 }
 
 impl ExitCode {
-    /// The code that `sops edit` has for this one, which is not success. What is not told apart there is 1.
+    /// `edit --sops-exit-codes`: the file cannot be read. It has the number of one of ours.
+    pub const SOPS_NOT_READ: Self = Self::Usage;
+    /// `edit --sops-exit-codes`: the file cannot be written. It has the number of one of ours.
+    pub const SOPS_NOT_WRITTEN: Self = Self::Malformed;
+
+    /// The code that `sops edit` has for this one, which is not success, as far as this one tells. What is not told apart there is 1.
     ///
-    /// Source: getsops/sops `cmd/sops/codes/codes.go`, v3.13.
+    /// Source: getsops/sops `cmd/sops/codes/codes.go`, v3.13; pinned by `the_exit_codes_are_those_of_sops_edit`.
     pub fn of_sops_edit(self) -> Self {
         match self {
             Self::Locked => Self::SopsLocked,
             Self::NotAuthentic => Self::SopsNotAuthentic,
-            Self::SopsEditor => self,
             _ => Self::No,
         }
     }

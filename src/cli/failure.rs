@@ -47,11 +47,13 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Whether the reader of our output has gone: then there is nothing to say, and nobody to say it to.
     pub reader_gone: bool,
+    /// The code that `sops edit` has for it, where that cannot be told from ours.
+    sops: Option<ExitCode>,
 }
 
 impl Failure {
     fn new(code: ExitCode, error: impl ToString) -> Self {
-        Self { code, error: error.to_string(), cause: None, hint: None, reader_gone: false }
+        Self { code, error: error.to_string(), cause: None, hint: None, reader_gone: false, sops: None }
     }
 
     /// The failure of `error`, its sources as the cause.
@@ -91,9 +93,26 @@ impl Failure {
         self
     }
 
+    fn of_sops(mut self, code: ExitCode) -> Self {
+        self.sops = Some(code);
+        self
+    }
+
+    /// The same with the code that `sops edit` has for it.
+    pub fn of_sops_edit(mut self) -> Self {
+        self.code = self.sops.unwrap_or(self.code.of_sops_edit());
+        self
+    }
+
+    /// The same of options that exclude each other.
+    pub fn of_conflict(self) -> Self {
+        self.of_sops(ExitCode::SopsConflict)
+    }
+
     /// No file was named and none was found.
     pub fn no_file(here: &Path) -> Self {
         let failure = Self::new(ExitCode::Usage, "no file is named, and none is found")
+            .of_sops(ExitCode::SopsNoFile)
             .because(format!("looked for secrets.env and an encrypted .env from {} up to the repository's root", here.display()));
         match here.join(".env").is_file() {
             true => failure.hint("the .env here is not encrypted, so it counts only if it is named; `dotsops init` encrypts it"),
@@ -214,21 +233,24 @@ impl Failure {
     /// A file that cannot be used.
     pub fn file(error: &FileError) -> Self {
         match error {
-            FileError::Read { path, source } => match source {
-                ReadError::TooLarge { .. } => Self::of(ExitCode::Malformed, error).hint(TOO_LARGE),
-                ReadError::NotRegular => Self::of(ExitCode::Malformed, error)
-                    .hint("folders, pipes and devices are never read; `dotsops decrypt` takes a file on standard input"),
-                ReadError::NotFound if path.is_symlink() => Self::of(ExitCode::World, error)
-                    .hint(format!("it is a link to what is not there: `readlink {}` says where it leads", shell_word(path))),
-                ReadError::Io(_) => {
-                    Self::of(ExitCode::World, error).hint(format!("`ls -l {}` says what it is", shell_word(path)))
-                }
-                ReadError::NotFound => Self::of(ExitCode::World, error).hint(format!(
-                    "look at its name and folder: `ls -a {}`; `dotsops edit {}` makes a new file",
-                    shell_word(folder(path)),
-                    shell_word(path)
-                )),
-            },
+            FileError::Read { path, source } => {
+                let failure = match source {
+                    ReadError::TooLarge { .. } => Self::of(ExitCode::Malformed, error).hint(TOO_LARGE),
+                    ReadError::NotRegular => Self::of(ExitCode::Malformed, error)
+                        .hint("folders, pipes and devices are never read; `dotsops decrypt` takes a file on standard input"),
+                    ReadError::NotFound if path.is_symlink() => Self::of(ExitCode::World, error)
+                        .hint(format!("it is a link to what is not there: `readlink {}` says where it leads", shell_word(path))),
+                    ReadError::Io(_) => {
+                        Self::of(ExitCode::World, error).hint(format!("`ls -l {}` says what it is", shell_word(path)))
+                    }
+                    ReadError::NotFound => Self::of(ExitCode::World, error).hint(format!(
+                        "look at its name and folder: `ls -a {}`; `dotsops edit {}` makes a new file",
+                        shell_word(folder(path)),
+                        shell_word(path)
+                    )),
+                };
+                failure.of_sops(ExitCode::SOPS_NOT_READ)
+            }
             FileError::Parse { path, source: ParseError::MergeConflict { .. } } => Self::of(ExitCode::Malformed, error)
                 .hint(format!("resolve it with git (`git checkout --ours {0}` or `--theirs {0}`)", path.display())),
             FileError::CutShort { path } => Self::of(ExitCode::Malformed, error)

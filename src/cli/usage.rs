@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
+
 use super::failure::Failure;
 
 /// What clap found wrong, without the usage that it would print behind it.
@@ -28,5 +30,10 @@ pub fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
         ([], _) => "`dotsops --help` shows all commands".to_owned(),
         (tips, _) => tips.join("; "),
     };
-    Failure::usage(&what, &hint)
+    let failure = Failure::usage(&what, &hint);
+    let failure = if error.kind() == ErrorKind::ArgumentConflict { failure.of_conflict() } else { failure };
+    match verb == Some("edit") && arguments.iter().any(|word| word == "--sops-exit-codes") {
+        true => failure.of_sops_edit(),
+        false => failure,
+    }
 }

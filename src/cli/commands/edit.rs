@@ -75,8 +75,8 @@ pub struct Arguments {
     #[arg(long)]
     allow_disk_plaintext: bool,
 
-    /// End with the exit codes of `sops edit`: 200 if nothing was changed, 201 if the editor failed, 128 without a key, 51 if the
-    /// file is not authentic, 1 for everything else
+    /// End with the exit codes of `sops edit`: 200 if nothing was changed, 201 if the editor failed, 128 without a key, 51 for a wrong
+    /// MAC, 25 for a value that does not open, 2, 3, 8 and 100 as there, 1 for everything else
     #[arg(long)]
     sops_exit_codes: bool,
 
@@ -87,7 +87,7 @@ pub struct Arguments {
 /// Runs the session and says how it ended.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     match arguments.sops_exit_codes {
-        true => run_session(arguments, surroundings).map_err(|failure| Failure { code: failure.code.of_sops_edit(), ..failure }),
+        true => run_session(arguments, surroundings).map_err(Failure::of_sops_edit),
         false => run_session(arguments, surroundings),
     }
 }
@@ -103,11 +103,7 @@ fn run_session(arguments: Arguments, surroundings: &Surroundings) -> Result<Exit
     if !arguments.resume {
         drafts::remind(&state, surroundings);
     }
-    let of_editor = |failure: Failure| match arguments.sops_exit_codes {
-        true => Failure { code: ExitCode::SopsEditor, ..failure },
-        false => failure,
-    };
-    let editor = find_editor(arguments.editor.as_deref(), surroundings).map_err(of_editor)?;
+    let editor = find_editor(arguments.editor.as_deref(), surroundings)?;
     let scratch = scratch(arguments.allow_disk_plaintext, surroundings)?;
     let keyring = environment.keyring_naming(arguments.new_file.recipients());
     // Only a new file asks for these; what is wrong with them must not keep a file or a draft from being edited.
@@ -158,9 +154,6 @@ fn run_session(arguments: Arguments, surroundings: &Surroundings) -> Result<Exit
             })
         }
         (Err(_), Some(refusal)) => Err(refusal.with_draft(&path, draft_kept)),
-        (Err(error @ (EditError::EditorFailed { .. } | EditError::EditorNotStarted { .. })), None) => {
-            Err(of_editor(Failure::edit(&path, error, draft_kept, &keyring)))
-        }
         (Err(error), None) => Err(Failure::edit(&path, error, draft_kept, &keyring)),
     };
     if let Some(signal) = signal {

@@ -41,7 +41,9 @@ impl Failure {
                 }
             }
             ChangeError::Overtaken(_) => Self::new(ExitCode::Refused, what).because(&error).hint(kept),
-            ChangeError::Replace(ref source) => Self::new(ExitCode::World, what).because(chain(source)).hint(kept),
+            ChangeError::Replace(ref source) => {
+                Self::new(ExitCode::World, what).because(chain(source)).hint(kept).of_sops(ExitCode::SOPS_NOT_WRITTEN)
+            }
             ChangeError::Encrypt(EncryptError::CommentLooksLikeMarker) => {
                 Self::new(ExitCode::Malformed, what).because(chain(&error)).hint(kept)
             }

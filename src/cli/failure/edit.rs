@@ -49,7 +49,9 @@ impl Failure {
 
     /// The editor cannot be found.
     pub fn editor(error: &EditorError) -> Self {
-        Self::of(ExitCode::World, error).hint("set EDITOR to your editor's command, or give --editor; nothing was decrypted")
+        Self::of(ExitCode::World, error)
+            .hint("set EDITOR to your editor's command, or give --editor; nothing was decrypted")
+            .of_sops(ExitCode::SopsEditor)
     }
 
     /// There is no editor at all.
@@ -57,6 +59,7 @@ impl Failure {
         Self::new(ExitCode::World, "there is no editor")
             .because("none of DOTSOPS_EDITOR, SOPS_EDITOR, VISUAL, EDITOR is set, and nvim, vim, nano, vi are not there")
             .hint("set EDITOR, or give --editor")
+            .of_sops(ExitCode::SopsEditor)
     }
 
     /// There is no place for plaintext.
@@ -151,7 +154,11 @@ impl Failure {
                 ))
             }
             EditError::EditorNotStarted { .. } if !draft_kept => Self::of(ExitCode::World, &error)
-                .hint("set EDITOR to your editor's command, or give --editor; nothing is changed"),
+                .hint("set EDITOR to your editor's command, or give --editor; nothing is changed")
+                .of_sops(ExitCode::SopsEditor),
+            EditError::EditorNotStarted { .. } | EditError::EditorFailed { .. } => {
+                Self::new(ExitCode::World, what).because(chain(&error)).hint(kept).of_sops(ExitCode::SopsEditor)
+            }
             error => Self::new(ExitCode::World, what).because(chain(&error)).hint(kept),
         }
     }

@@ -28,11 +28,14 @@ impl Failure {
     }
 
     pub(super) fn not_authentic(path: &Path, what: String, error: &DecryptError) -> Self {
-        let code = match error {
-            DecryptError::Metadata(_) => ExitCode::Malformed,
-            _ => ExitCode::NotAuthentic,
+        let (code, sops) = match error {
+            DecryptError::Metadata(_) => (ExitCode::Malformed, ExitCode::No),
+            DecryptError::NoMac | DecryptError::MacToken | DecryptError::MacMismatch => {
+                (ExitCode::NotAuthentic, ExitCode::SopsNotAuthentic)
+            }
+            _ => (ExitCode::NotAuthentic, ExitCode::SopsValues),
         };
-        let failure = Self::new(code, what).because(error);
+        let failure = Self::new(code, what).because(error).of_sops(sops);
         match error {
             DecryptError::NotEncrypted { key } | DecryptError::NotAuthentic { key }
                 if key.as_bytes().starts_with(BYTE_ORDER_MARK) =>
@@ -50,7 +53,8 @@ impl Failure {
                 return Self::groups_locked(path, what, groups, *needed, identities, keyring);
             }
             UnlockError::Shares(_) => {
-                return Self::new(ExitCode::NotAuthentic, what).because(chain(error)).hint(metadata_changed(path));
+                let failure = Self::new(ExitCode::NotAuthentic, what).because(chain(error)).hint(metadata_changed(path));
+                return failure.of_sops(ExitCode::SopsLocked);
             }
             error => return Self::new(ExitCode::Malformed, what).because(error).hint(metadata_changed(path)),
         };
@@ -140,6 +144,7 @@ impl Failure {
         Self::new(ExitCode::NotAuthentic, what)
             .because(format!("the data key wrapped for {}: {}", short(&key.recipient), key.why))
             .hint(metadata_changed(path))
+            .of_sops(ExitCode::SopsLocked)
     }
 }
 

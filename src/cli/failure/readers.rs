@@ -62,7 +62,9 @@ impl Failure {
             }
             NewFileError::Pattern { .. } => Self::of(ExitCode::Malformed, error)
                 .hint("correct the pattern; sops would take it for one that matches nothing, and leave everything in clear"),
-            NewFileError::SeveralSelections { .. } => Self::of(ExitCode::Usage, error).hint("choose one of them"),
+            NewFileError::SeveralSelections { .. } => {
+                Self::of(ExitCode::Usage, error).hint("choose one of them").of_sops(ExitCode::SopsConflict)
+            }
             NewFileError::Config(source) => Self::config(source),
             NewFileError::Wrap(source) => Self::wrap(source),
             NewFileError::Randomness(_) => Self::of(ExitCode::World, error),

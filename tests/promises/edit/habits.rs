@@ -119,26 +119,3 @@ fn an_editor_that_was_quick_and_changed_something_is_not_waited_for() {
     assert_eq!(code, 0, "{shown}");
     assert!(!shown.contains("Press Enter"), "{shown}");
 }
-
-#[test]
-fn scripts_that_were_written_for_sops_find_its_exit_codes() {
-    let editing = Editing::of("A=old-value\n");
-    let edit = |script: &str, arguments: &[&str]| {
-        let code = ended(&mut editing.command(script, arguments)).code;
-        ended(&mut editing.dotsops(&["edit", "--discard", "secrets.env"]));
-        code
-    };
-    let both = |script: &str, file: &str| [edit(script, &["--sops-exit-codes", file]), edit(script, &[file])];
-    assert_eq!(both(":", "secrets.env"), [200, 0]);
-    assert_eq!(both(":", "new.env"), [200, 0]);
-    assert_eq!(both("exit 3", "secrets.env"), [201, 7]);
-    assert_eq!(both("echo odd >> \"$1\"", "secrets.env"), [1, 3]);
-    assert_eq!(both("echo B$$=1 >> \"$1\"", "secrets.env"), [0, 0]);
-    let missing = ended(&mut editing.dotsops(&["edit", "--sops-exit-codes", "--editor", "no-such-editor", "secrets.env"]));
-    assert_eq!(missing.code, 201);
-    let text = editing.sandbox.read("secrets.env");
-    editing.sandbox.write("forged.env", text.replacen("sops_mac=ENC[AES256_GCM,data:", "sops_mac=ENC[AES256_GCM,data:AAAA", 1));
-    assert_eq!(both(":", "forged.env"), [51, 5]);
-    std::fs::remove_file(editing.sandbox.home().join(".config/sops/age/keys.txt")).unwrap();
-    assert_eq!(both(":", "secrets.env"), [128, 4]);
-}

@@ -16,6 +16,7 @@ mod new_file;
 mod overtaken;
 mod places;
 mod races;
+mod sops_codes;
 mod text;
 
 use std::time::SystemTime;
