@@ -137,6 +137,9 @@ fn told(draft: &KeptDraft, surroundings: &Surroundings) -> String {
             }
         }
     }
+    if !draft.undecided.is_empty() {
+        told.push_str(&format!("; changed by both, and to be decided: {}", draft.undecided.join(", ")));
+    }
     told
 }
 

@@ -6,12 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::check::{self, Changes};
+use super::check::{self, Changes, Mistakes};
 use super::draft::{self, Draft, DraftError, SealedDraft};
 use super::draft_place::DraftPlace;
 use crate::keys::keyring::Keyring;
 use crate::ops::change::Original;
 use crate::ops::file::MAX_FILE;
+use crate::ops::merge::marks;
 use crate::secret::SecretBytes;
 use crate::sys::regular_file::{ReadError, read_regular};
 
@@ -27,6 +28,8 @@ pub struct KeptDraft {
     pub standing: Standing,
     /// What the draft changes; `None` if no key opens it, or its text cannot be saved as it is.
     pub names: Option<Changes>,
+    /// The names for which it has two values, of which the user has to choose one first.
+    pub undecided: Vec<String>,
 }
 
 /// What lies among the drafts and cannot be told of.
@@ -103,18 +106,25 @@ fn read(place: DraftPlace, keyring: &Keyring) -> Result<Option<KeptDraft>, NotRe
         Err(ReadError::NotFound) if sealed.draft.new_file => Standing::NotMade,
         Err(_) => Standing::Gone,
     };
-    let names = names(&sealed, keyring);
+    let (names, undecided) = names(&sealed, keyring).unzip();
     let Draft { path, time, .. } = sealed.draft;
-    Ok(Some(KeptDraft { place, file: path, time, standing, names }))
+    Ok(Some(KeptDraft { place, file: path, time, standing, names, undecided: undecided.unwrap_or_default() }))
 }
 
-fn names(sealed: &SealedDraft, keyring: &Keyring) -> Option<Changes> {
+/// What a draft changes, and what in it is not decided.
+fn names(sealed: &SealedDraft, keyring: &Keyring) -> Option<(Changes, Vec<String>)> {
     let Draft { path, base, new_file, .. } = &sealed.draft;
     let original = Original::open(path, SecretBytes::copy_of(base), *new_file, keyring).ok()?;
     let Original { document, format, .. } = &original;
-    let text = sealed.open(document.data_key()).ok()?;
-    let checked = check::check(&text, &original.text().ok()?, &document.tree, document.metadata(), None, *format).ok()?;
-    Some(check::changes(&document.tree, &checked.tree))
+    let (text, before) = (sealed.open(document.data_key()).ok()?, original.text().ok()?);
+    let checked = |text| check::check(text, &before, &document.tree, document.metadata(), None, *format);
+    let (checked, undecided) = match checked(&text) {
+        Err(Mistakes::Conflicts(undecided)) => {
+            (checked(&marks::without(&text)), undecided.into_iter().filter_map(|conflict| conflict.name).collect())
+        }
+        checked => (checked, Vec::new()),
+    };
+    Some((check::changes(&document.tree, &checked.ok()?.tree), undecided))
 }
 
 /// Why what lies among the drafts cannot be told of.

@@ -53,6 +53,14 @@ fn mark(whose: &str, name: &str, side: Option<Item>, format: &dyn Format) -> Res
     Ok(Comment { text, inline: false })
 }
 
+/// The lines of `text` that are no marks.
+pub fn without(text: &SecretBytes) -> SecretBytes {
+    let mut rest = SecretBytes::with_capacity(text.len());
+    let lines = text.expose().split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !line.starts_with(CONFLICT.as_bytes())).for_each(|line| rest.push(line));
+    rest
+}
+
 /// Whether marks stand in `tree` that a file would leave in clear. They hold values, so they must be encrypted like these.
 pub fn are_in_clear(tree: &Tree, selection: &Selection) -> bool {
     leaves_in_clear(tree, selection).comments.iter().any(|comment| comment.expose().starts_with(HEAD.as_bytes()))

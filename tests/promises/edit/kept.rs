@@ -82,6 +82,21 @@ fn a_draft_that_could_not_be_saved_is_listed_without_names() {
 }
 
 #[test]
+fn a_draft_in_which_something_is_not_decided_is_listed_with_what_that_is() {
+    let editing = Editing::of("A=old-value\nB=1\n");
+    leave(&editing, "secrets.env", CHANGES);
+    assert_eq!(editing.sandbox.run(&["set", "-f", "secrets.env", "A", "their-value"]).code, 0);
+    assert_eq!(editing.resume(":").code, 3);
+    let listed = drafts(&editing, &[]);
+    assert!(
+        listed.stdout.ends_with("; the file is as it was; adds NEW, X; changes A; changed by both, and to be decided: A\n"),
+        "{}",
+        listed.stdout
+    );
+    assert!(!listed.stdout.contains("canary") && !listed.stdout.contains("their-value"), "{}", listed.stdout);
+}
+
+#[test]
 fn what_is_no_draft_is_passed_over_and_named() {
     let editing = Editing::of("A=old-value\n");
     leave(&editing, "secrets.env", CHANGES);
