@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use memchr::memmem;
@@ -16,6 +16,7 @@ use memchr::memmem;
 use super::edit::editors::Editor;
 use crate::secret::SecretBytes;
 use crate::sys::private_file::Session;
+use crate::sys::pseudo_terminal::PseudoTerminal;
 use crate::sys::scratch::Scratch;
 
 /// How long an editor may take to save and end.
@@ -36,65 +37,132 @@ pub struct Kept {
     pub is_whole: bool,
 }
 
-/// Runs `editor` on a text in `scratch` twice, once to its end and once until it is killed, then searches `folders`. It gets none of
-/// the `hidden` variables.
+/// Runs `editor` on a text in `scratch` three times, to its end, until it is killed, and until it is hung up, then searches `folders`. It
+/// gets none of the `hidden` variables.
 ///
 /// # Errors
 /// [`CheckError`].
 pub fn check(editor: &Editor, scratch: &Scratch, folders: &[PathBuf], hidden: &[OsString]) -> Result<Kept, CheckError> {
-    let batch = batch(editor).ok_or(CheckError::NotDriven)?;
+    let told = told(editor).ok_or(CheckError::NotDriven)?;
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(io::Error::from)?;
     let canary: String = random.iter().map(|byte| format!("{byte:02x}")).chain(["canary".to_owned()]).collect();
     // A second before: file systems count time more coarsely than the clock.
     let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs() as i64) - 1;
-    let ends = ["qa!", "call system('kill -9 ' . getpid())"];
-    for end in ends {
-        let session = Session::create(scratch, "canary.env")?;
+    for end in [End::Quits, End::Killed, End::HungUp] {
+        let mut session = Session::create(scratch, TEXT_NAME)?;
         session.write_text(&SecretBytes::copy_of(format!("FIRST={canary}\n").as_bytes()))?;
-        let script = format!("execute \"normal! GoSECOND={canary}\\<Esc>yyddp\" | write | {end}");
-        let ran = run(editor, &session, &[batch, "-c", &script], hidden);
-        let text = session.read_text(LARGEST);
-        let mut session = session;
+        let ran = run(editor, &session, &told(&canary, end), end, hidden);
         session.wipe()?;
         ran?;
-        match text {
-            Ok(text) if memmem::find(text.expose(), b"SECOND=").is_some() => {}
-            _ => return Err(CheckError::NotSaved),
-        }
     }
     Ok(copies(folders, canary.as_bytes(), start))
 }
 
-/// The option with which an editor needs no terminal.
-fn batch(editor: &Editor) -> Option<&'static str> {
+/// What the text is called; to emacs its buffer too.
+const TEXT_NAME: &str = "canary.env";
+
+/// How an editor ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// By itself: it is told to.
+    Quits,
+    /// Killed, with more typed than it saved.
+    Killed,
+    /// Hung up, as by a terminal that is closed; the same.
+    HungUp,
+}
+
+/// What an editor is told: to add a line with a canary, to cut and put back a line, to save, to add another line, and perhaps to quit.
+#[derive(Default)]
+struct Told {
+    /// Arguments before the file's path.
+    before: Vec<String>,
+    /// Arguments behind it.
+    behind: Vec<String>,
+    /// Keys, each when it waits for them, until it has saved.
+    saving: Vec<String>,
+    /// Keys after that.
+    ending: Vec<String>,
+}
+
+/// What tells `editor` that; `None` if nothing is known that does.
+fn told(editor: &Editor) -> Option<fn(&str, End) -> Told> {
     let resolved = fs::canonicalize(&editor.program).unwrap_or_else(|_| editor.program.clone());
     [&resolved, &editor.program].into_iter().find_map(|path| match path.file_name()?.to_str()? {
-        "nvim" => Some("--headless"),
-        name if name == "vim" || name.starts_with("vim.") => Some("--not-a-term"),
+        "nano" => Some(nano as fn(&str, End) -> Told),
+        name if name == "nvim" || name == "vim" || name.starts_with("vim.") => Some(vim),
+        name if name == "emacs" || ["emacs-", "emacs2", "emacs3"].iter().any(|start| name.starts_with(start)) => Some(emacs),
         _ => None,
     })
 }
 
-fn run(editor: &Editor, session: &Session, batch: &[&str], hidden: &[OsString]) -> Result<(), CheckError> {
+fn vim(canary: &str, end: End) -> Told {
+    let quit = if end == End::Quits { " | qa!" } else { "" };
+    let type_line = |name: &str| format!("execute \"normal! Go{name}={canary}\\<Esc>yyddp\"");
+    let script = format!("{} | silent write | {}{quit}", type_line("SECOND"), type_line("THIRD"));
+    Told { before: vec!["-c".to_owned(), script], ..Told::default() }
+}
+
+fn emacs(canary: &str, end: End) -> Told {
+    let quit = if end == End::Quits { "(set-buffer-modified-p nil) (kill-emacs)" } else { "" };
+    let type_line = |name: &str| format!("(goto-char (point-max)) (insert \"{name}={canary}\\n\") (kill-line -1) (yank)");
+    let script =
+        format!("(with-current-buffer \"{TEXT_NAME}\" {} (save-buffer) {} {quit})", type_line("SECOND"), type_line("THIRD"));
+    Told { behind: ["-nw", "--eval", &script].map(str::to_owned).into(), ..Told::default() }
+}
+
+fn nano(canary: &str, end: End) -> Told {
+    const WRITE: &str = "\x0f";
+    const CUT: &str = "\x0b";
+    const PASTE: &str = "\x15";
+    const EXIT: &str = "\x18";
+    let saving = vec![format!("SECOND={canary}\r{CUT}{PASTE}"), WRITE.to_owned(), "\r".to_owned()];
+    let mut ending = vec![format!("THIRD={canary}\r")];
+    if end == End::Quits {
+        ending.extend([EXIT.to_owned(), "n".to_owned()]);
+    }
+    Told { saving, ending, ..Told::default() }
+}
+
+fn run(editor: &Editor, session: &Session, told: &Told, end: End, hidden: &[OsString]) -> Result<(), CheckError> {
     let temporary = session.temporary_directory();
     let mut command = Command::new(&editor.program);
-    command.args(editor.precautions(&temporary).arguments).args(&editor.arguments).args(batch).arg(session.text_path());
-    command.env("TMPDIR", &temporary).env("TERM", "dumb");
+    command
+        .args(editor.precautions(&temporary).arguments)
+        .args(&editor.arguments)
+        .args(&told.before)
+        .arg(session.text_path())
+        .args(&told.behind);
+    command.env("TMPDIR", &temporary).env("TERM", "xterm");
     for name in hidden {
         command.env_remove(name);
     }
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let start = Instant::now();
-    while child.try_wait()?.is_none() {
-        if start.elapsed() > PATIENCE {
-            child.kill()?;
-            child.wait()?;
-            return Err(CheckError::NoEnd);
-        }
-        std::thread::sleep(Duration::from_millis(10));
+    let deadline = Instant::now() + PATIENCE;
+    let mut running = PseudoTerminal::start(command)?;
+    for keys in &told.saving {
+        running.type_keys(keys.as_bytes(), deadline)?;
     }
-    Ok(())
+    let has_saved = || session.read_text(LARGEST).is_ok_and(|text| memmem::find(text.expose(), b"SECOND=").is_some());
+    while !running.ends((Instant::now() + Duration::from_millis(20)).min(deadline))? && !has_saved() {
+        if Instant::now() >= deadline {
+            return Err(CheckError::NotSaved);
+        }
+    }
+    if !has_saved() {
+        return Err(CheckError::NotSaved);
+    }
+    for keys in &told.ending {
+        running.type_keys(keys.as_bytes(), deadline)?;
+    }
+    // Until it has done all that.
+    running.type_keys(b"", deadline)?;
+    match end {
+        End::Quits => {}
+        End::Killed => running.kill()?,
+        End::HungUp => running.hang_up(),
+    }
+    if running.ends(deadline)? { Ok(()) } else { Err(CheckError::NoEnd) }
 }
 
 /// The files in `folders` that were changed since `start`, in seconds since 1970, and hold `canary`. No other file system is entered.
@@ -144,8 +212,8 @@ fn holds(path: &Path, length: u64, finder: &memmem::Finder) -> Option<bool> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
-    /// It is none of those that can be run without a terminal.
-    #[error("it needs a terminal")]
+    /// It is none of those that are known well enough to be told what to do.
+    #[error("how to drive it is not known")]
     NotDriven,
     /// It did not do what it was told.
     #[error("it did not save what it was told to type")]

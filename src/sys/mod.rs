@@ -28,6 +28,7 @@ pub mod own_lines;
 pub mod piped;
 pub mod private_file;
 pub mod process;
+pub mod pseudo_terminal;
 pub mod regular_file;
 pub mod scratch;
 pub mod signals;

@@ -317,9 +317,9 @@ fn an_editor_is_tried_out_on_a_text_that_is_no_secret() {
     fs::remove_dir_all(editing.sandbox.home().join(".cache")).unwrap();
     script(&vim, "exit 0\n");
     assert_only(&check(&["--editor-check"]), "note", ("editor", "did not save what it was told to type", "by hand"));
-    script(&editing.sandbox.root().join("nano"), "exit 0\n");
-    let lines = report(command(&editing, &["--editor-check"]).env("DOTSOPS_EDITOR", "../nano"));
-    assert_only(&lines, "note", ("editor", "only vim and neovim", "look for copies"));
+    script(&editing.sandbox.root().join("micro"), "exit 0\n");
+    let lines = report(command(&editing, &["--editor-check"]).env("DOTSOPS_EDITOR", "../micro"));
+    assert_only(&lines, "note", ("editor", "known of vim, neovim, nano and emacs only", "look for copies"));
 }
 
 #[test]
@@ -340,6 +340,55 @@ fn vim_and_neovim_are_told_to_keep_nothing_and_what_their_configuration_keeps_al
             .unwrap();
         assert_only(&check(), "finding", ("editor", "kept/copy", "take out of its configuration"));
     }
+}
+
+#[test]
+fn emacs_is_tried_out_with_its_own_configuration() {
+    let Some(program) = peer("emacs", which::which("emacs").ok()) else { return };
+    let editing = healthy();
+    let init = editing.sandbox.home().join(".emacs");
+    fs::create_dir(editing.sandbox.home().join("kept")).unwrap();
+    let keeps = "(setq backup-directory-alist '((\".\" . \"~/kept\")) auto-save-default t auto-save-file-name-transforms '((\".*\" \"~/kept/\" t)))
+(savehist-mode 1) (recentf-mode 1) (setq savehist-additional-variables '(kill-ring search-ring))\n";
+    fs::write(&init, keeps).unwrap();
+    let check = || report(command(&editing, &["--editor-check"]).env("DOTSOPS_EDITOR", &program));
+    let lines = check();
+    assert!(lines.iter().any(|line| line.text.contains("left no copy in your home")), "{lines:#?}");
+    assert!(of_level(&lines, "finding").is_empty(), "{lines:#?}");
+    let copies = "(add-hook 'after-save-hook (lambda () (copy-file buffer-file-name \"~/kept/copy\" t)))\n";
+    fs::write(&init, format!("{keeps}{copies}")).unwrap();
+    assert_only(&check(), "finding", ("editor", "kept/copy", "take out of its configuration"));
+    assert!(editing.sessions().is_empty());
+}
+
+#[test]
+fn nano_is_tried_out_with_its_own_configuration() {
+    let Some(nano) = peer("nano", which::which("nano").ok()) else { return };
+    let editing = healthy();
+    let home = editing.sandbox.home();
+    fs::create_dir_all(home.join("kept")).unwrap();
+    fs::create_dir_all(home.join(".local/share/nano")).unwrap();
+    let keeps = format!("set backup\nset backupdir \"{}/kept\"\nset historylog\nset allow_insecure_backup\n", home.display());
+    fs::write(home.join(".nanorc"), keeps).unwrap();
+    let check = |program: &Path| {
+        let mut doctor = command(&editing, &["--editor-check"]);
+        doctor.env("DOTSOPS_EDITOR", program);
+        // It finds root's home by its name.
+        match rustix::process::geteuid().is_root() {
+            true => editing.among_mounts("mount --bind \"$HOME\" ~root", &doctor).map(|mut doctor| report(&mut doctor)),
+            false => Some(report(&mut doctor)),
+        }
+    };
+    let Some(lines) = check(&nano) else { return };
+    assert!(lines.iter().any(|line| line.text.contains("left no copy in your home")), "{lines:#?}");
+    assert!(of_level(&lines, "finding").is_empty(), "{lines:#?}");
+    // One that does not hear what it is told.
+    let deaf = editing.sandbox.root().join("nano");
+    script(&deaf, &format!("shift\nexec '{}' \"$@\"\n", nano.display()));
+    let lines = check(&deaf).unwrap();
+    let found = of_level(&lines, "finding");
+    assert!(!found.is_empty() && found.iter().all(|line| line.topic == "editor" && line.text.contains("/kept/")), "{lines:#?}");
+    assert!(editing.sessions().is_empty());
 }
 
 #[test]

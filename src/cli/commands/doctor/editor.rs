@@ -59,12 +59,12 @@ fn run(report: &mut Report, editor: &Editor, surroundings: &Surroundings) {
             if !is_whole {
                 report.note(TOPIC, "there is more in your home than was looked at", "look for copies in the rest of it yourself");
             } else if copies.is_empty() {
-                report.good(TOPIC, "it was tried out, saving and killed, and left no copy in your home");
+                report.good(TOPIC, "it was tried out, saving, killed and hung up, and left no copy in your home");
             }
         }
         Err(CheckError::NotDriven) => report.note(
             TOPIC,
-            "it cannot be tried out: only vim and neovim can be run without a terminal",
+            "it cannot be tried out: that is known of vim, neovim, nano and emacs only",
             "edit a file that holds no secret, and look for copies of it in your home",
         ),
         Err(error) => report.note(TOPIC, format!("it could not be tried out: {error}"), "run it by hand to see whether it works"),

@@ -33,7 +33,8 @@ pub struct Arguments {
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// Have vim or neovim edit a text that is no secret, and look through the home for copies of it; this may take a while
+    /// Have your editor (vim, neovim, nano or emacs) edit a text that is no secret, and look through the home for copies of it; this may
+    /// take a while
     #[arg(long)]
     editor_check: bool,
 
