@@ -94,6 +94,29 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Of equal names the last counts for a program, whatever lines a side moved.
+    #[test]
+    fn which_of_equal_names_counts_is_the_same_in_either_direction(files in versions()) {
+        let (text, conflicts) = merged(&files);
+        let [base, ours, theirs] = files;
+        let (other, _) = merged(&[base, theirs, ours]);
+        let counts = |text: &str| -> BTreeMap<String, String> {
+            let definitions = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+            definitions.map(|line| (name_of(line).to_owned(), line.to_owned())).collect()
+        };
+        let (mut text, mut other) = (counts(&text), counts(&other));
+        // Of those that nobody has decided, each side has its own.
+        for conflict in conflicts {
+            text.remove(&conflict.name);
+            other.remove(&conflict.name);
+        }
+        prop_assert_eq!(text, other);
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]

@@ -6,7 +6,7 @@
 //! An item is known by its name, a comment by its text, each by how often that stood before it, a blank line by what stands above it.
 //! What both sides left where it was divides the file; between two such items each side's changes are joined. So a change of one line
 //! never stands in the way of a change of its neighbour. Merging in either direction gives the same items, and in the same order unless a
-//! side moved some.
+//! side moved some; equal names keep theirs even then, since the last of them is the one that counts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -51,7 +51,9 @@ pub fn merge(versions: Versions<'_>) -> Merged {
     let mut known = Known::default();
     let [base, ours, theirs] = [versions.base, versions.ours, versions.theirs].map(|tree| known.side(tree.first()));
     let merging = Merging { ours_kept: kept(&base, &ours), theirs_kept: kept(&base, &theirs), base, ours, theirs };
-    merging.run()
+    let mut order = merging.order();
+    known.sort_equal_names(&mut order);
+    merging.settle(&order)
 }
 
 /// A number for each item of any side.
@@ -110,6 +112,42 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Puts those of `order` that have one name into the order in which every side has them, each where another one stood.
+    fn sort_equal_names(&self, order: &mut [Id]) {
+        let repeated: HashSet<&str> = self.ids.keys().filter_map(Sign::repeated_name).collect();
+        if repeated.is_empty() {
+            return;
+        }
+        let names: HashMap<Id, (&str, usize)> = self.ids.iter().filter_map(|(sign, id)| Some((*id, sign.name()?))).collect();
+        let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, id) in order.iter().enumerate() {
+            if let Some((name, _)) = names.get(id).filter(|(name, _)| repeated.contains(name)) {
+                places.entry(name).or_default().push(at);
+            }
+        }
+        for places in places.into_values() {
+            let mut ids: Vec<Id> = places.iter().map(|at| order[*at]).collect();
+            ids.sort_by_key(|id| names[id].1);
+            places.into_iter().zip(ids).for_each(|(at, id)| order[at] = id);
+        }
+    }
+}
+
+impl Sign {
+    /// The name of a variable, and how often it stood before.
+    fn name(&self) -> Option<(&str, usize)> {
+        match self {
+            Self::Name(name, before) => Some((name, *before)),
+            _ => None,
+        }
+    }
+
+    fn repeated_name(&self) -> Option<&str> {
+        self.name().filter(|(_, before)| *before > 0).map(|(name, _)| name)
+    }
+}
+
 fn count(seen: &mut usize) -> usize {
     *seen += 1;
     *seen - 1
@@ -162,33 +200,25 @@ struct Merging<'a> {
     theirs_kept: Vec<Id>,
 }
 
-/// What the walk has made so far, and where it is.
-#[derive(Default)]
-struct Made {
-    items: Vec<Item>,
-    conflicts: Vec<Conflict>,
-}
-
 impl Merging<'_> {
-    fn run(self) -> Merged {
+    /// All items of both sides, also those that go, in the order of the result.
+    fn order(&self) -> Vec<Id> {
         let stay = Kept { ours: self.ours_kept.iter().copied().collect(), theirs: self.theirs_kept.iter().copied().collect() };
-        let mut made = Made::default();
+        let mut order = Vec::new();
         let (mut ours, mut theirs) = (0, 0);
         let anchors = self.ours_kept.iter().copied().filter(|id| stay.theirs.contains(id));
         for anchor in anchors.map(Some).chain([None]) {
             let ends = |side: &Side<'_>| anchor.and_then(|id| side.place(id)).unwrap_or(side.order.len());
             let (ours_end, theirs_end) = (ends(&self.ours), ends(&self.theirs));
-            self.join(&self.ours.order[ours..ours_end], &self.theirs.order[theirs..theirs_end], &stay, &mut made);
+            self.join(&self.ours.order[ours..ours_end], &self.theirs.order[theirs..theirs_end], &stay, &mut order);
             (ours, theirs) = (ours_end + 1, theirs_end + 1);
-            if let Some(id) = anchor {
-                self.settle(id, &mut made);
-            }
+            order.extend(anchor);
         }
-        Merged { tree: Tree::of(Mapping { items: made.items }), conflicts: made.conflicts }
+        order
     }
 
     /// Joins what each side has between two items that both left where they were.
-    fn join(&self, ours: &[Id], theirs: &[Id], stay: &Kept, made: &mut Made) {
+    fn join(&self, ours: &[Id], theirs: &[Id], stay: &Kept, order: &mut Vec<Id>) {
         let places: HashMap<Id, usize> = theirs.iter().enumerate().map(|(at, id)| (*id, at)).collect();
         let common = longest_chain(ours, |id| places.get(&id).copied());
         let (mut ours, mut theirs) = (ours, theirs);
@@ -205,7 +235,7 @@ impl Merging<'_> {
                 true => (of_theirs, of_ours),
                 false => (of_ours, of_theirs),
             };
-            first.into_iter().chain(second).chain(id).for_each(|id| self.settle(id, made));
+            order.extend(first.into_iter().chain(second).chain(id));
         }
     }
 
@@ -219,16 +249,20 @@ impl Merging<'_> {
         }
     }
 
-    /// Writes down what becomes of one item, at the place that was found for it.
-    fn settle(&self, id: Id, made: &mut Made) {
-        let result = self.decided(id);
-        if let Decided::Conflict(ours, theirs) = result
-            && let Some(Item::Entry(key, _)) = result.item()
-        {
-            let (ours, theirs) = (ours.map(Item::copy), theirs.map(Item::copy));
-            made.conflicts.push(Conflict { name: variable_name(key).into_owned(), at: made.items.len(), ours, theirs });
+    /// Writes down what becomes of each item of `order`.
+    fn settle(&self, order: &[Id]) -> Merged {
+        let (mut items, mut conflicts) = (Vec::new(), Vec::new());
+        for id in order {
+            let result = self.decided(*id);
+            if let Decided::Conflict(ours, theirs) = result
+                && let Some(Item::Entry(key, _)) = result.item()
+            {
+                let (ours, theirs) = (ours.map(Item::copy), theirs.map(Item::copy));
+                conflicts.push(Conflict { name: variable_name(key).into_owned(), at: items.len(), ours, theirs });
+            }
+            items.extend(result.item().map(Item::copy));
         }
-        made.items.extend(result.item().map(Item::copy));
+        Merged { tree: Tree::of(Mapping { items }), conflicts }
     }
 
     fn decided(&self, id: Id) -> Decided<'_> {
