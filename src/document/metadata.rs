@@ -188,6 +188,13 @@ impl Metadata {
         Version::parse(&self.version) > Version::parse(SOPS_VERSION)
     }
 
+    /// Whether `other` encrypts the same values, and lets the MAC cover the same.
+    pub fn has_rule_of(&self, other: &Self) -> bool {
+        let rule =
+            |metadata: &Self| (metadata.selection.option(), metadata.selection.text().to_owned(), metadata.mac_only_encrypted);
+        rule(self) == rule(other)
+    }
+
     /// Raises `version` to ours if that is newer, as sops's `edit` does.
     pub fn raise_version(&mut self) {
         if Version::parse(&self.version) < Version::parse(SOPS_VERSION) {

@@ -272,9 +272,7 @@ fn readers<'a>(old: &Metadata, new: &Metadata) -> Vec<Change<'a>> {
     if groups(old) != groups(new) {
         changes.push(Change::Groups);
     }
-    let rule =
-        |metadata: &Metadata| (metadata.selection.option(), metadata.selection.text().to_owned(), metadata.mac_only_encrypted);
-    if rule(old) != rule(new) {
+    if !old.has_rule_of(new) {
         changes.push(Change::Rule);
     }
     changes

@@ -12,7 +12,6 @@ use std::path::Path;
 
 use time::UtcDateTime;
 
-use crate::document::metadata::Metadata;
 use crate::document::{DecryptedDocument, EncryptError, EncryptedDocument, OpenError, encrypt_new, leaves_in_clear};
 use crate::format::{EmitError, Format};
 use crate::keys::keyring::Keyring;
@@ -126,7 +125,7 @@ pub fn merge(
     };
     let old = base.as_ref().map(DecryptedDocument::metadata);
     // A rule that says what is encrypted belongs to the tokens, so it is never taken from the other side.
-    if !is_same_rule(ours.metadata(), theirs.metadata()) {
+    if !ours.metadata().has_rule_of(theirs.metadata()) {
         return Err(MergeError::Selection);
     }
     let clear_before = |tree: &Tree| leaves_in_clear(tree, &ours.metadata().selection).names;
@@ -180,12 +179,6 @@ pub fn merge(
         }
     };
     Ok(MergedFile { bytes, conflicts })
-}
-
-fn is_same_rule(one: &Metadata, other: &Metadata) -> bool {
-    let rule =
-        |metadata: &Metadata| (metadata.selection.option(), metadata.selection.text().to_owned(), metadata.mac_only_encrypted);
-    rule(one) == rule(other)
 }
 
 /// Why a version of a file stays shut.

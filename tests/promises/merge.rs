@@ -1,70 +1,10 @@
 //! git merges encrypted files by name: real repositories with two branches that changed the same file.
 
-use std::path::Path;
-
-use crate::support::peers::peer;
-use crate::support::sandbox::{Ended, RECIPIENT, STRANGER, Sandbox, ended};
+use crate::support::repository::Repository;
+use crate::support::sandbox::{RECIPIENT, STRANGER};
 use crate::support::sops::Sops;
 
 const START: &str = "# the shop\nHOST=db\nPORT=5432\n\nTOKEN=first\nNAME=shop\n";
-
-/// A repository on `main` with an encrypted `secrets.env` that git merges through us.
-struct Repository {
-    sandbox: Sandbox,
-}
-
-impl Repository {
-    fn new() -> Option<Self> {
-        peer("git", which::which("git").ok())?;
-        let sandbox = Sandbox::with_identity();
-        sandbox.encrypted("secrets.env", START);
-        sandbox.write(".gitattributes", "*.env merge=dotsops\n");
-        let repository = Self { sandbox };
-        repository.git(&["init", "-q", "-b", "main"]);
-        let driver = format!("'{}' merge %O %A %B %P", env!("CARGO_BIN_EXE_dotsops"));
-        repository.git(&["config", "merge.dotsops.driver", &driver]);
-        repository.commit("start");
-        Some(repository)
-    }
-
-    fn try_git(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.sandbox.program(Path::new("git"));
-        command.args(["-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "core.editor=true"]).args(arguments);
-        ended(&mut command)
-    }
-
-    fn git(&self, arguments: &[&str]) -> Ended {
-        let ended = self.try_git(arguments);
-        assert_eq!(ended.code, 0, "git {arguments:?}: {} {}", ended.stdout, ended.stderr);
-        ended
-    }
-
-    fn commit(&self, message: &str) {
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-q", "-m", message]);
-    }
-
-    /// A branch off `main` on which `changes` were made.
-    fn branch(&self, name: &str, changes: &[&[&str]]) {
-        self.git(&["checkout", "-q", "-b", name, "main"]);
-        for change in changes {
-            let ended = self.sandbox.run(change);
-            assert_eq!(ended.code, 0, "{change:?}: {}", ended.stderr);
-        }
-        self.commit(name);
-    }
-
-    fn plaintext(&self) -> String {
-        let ended = self.sandbox.run(&["decrypt", "secrets.env"]);
-        assert_eq!(ended.code, 0, "{}", ended.stderr);
-        ended.stdout
-    }
-
-    fn token(&self, name: &str) -> String {
-        let text = self.sandbox.read("secrets.env");
-        text.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap().to_owned()
-    }
-}
 
 const OURS: &[&[&str]] = &[&["set", "HOST", "db.internal"], &["set", "OURS", "1"]];
 const THEIRS: &[&[&str]] = &[&["set", "PORT", "6432"], &["unset", "NAME"], &["set", "THEIRS", "2"]];
@@ -72,7 +12,7 @@ const BOTH: &str = "# the shop\nHOST=db.internal\nPORT=6432\n\nTOKEN=first\nOURS
 
 #[test]
 fn changes_of_different_names_are_merged_and_what_did_not_change_keeps_its_token() {
-    let Some(repository) = Repository::new() else { return };
+    let Some(repository) = Repository::of(START) else { return };
     let token = repository.token("TOKEN");
     repository.branch("theirs", THEIRS);
     let port = repository.token("PORT");
@@ -81,7 +21,7 @@ fn changes_of_different_names_are_merged_and_what_did_not_change_keeps_its_token
     repository.git(&["merge", "-q", "--no-edit", "theirs"]);
     assert_eq!(repository.plaintext(), BOTH);
     assert_eq!([repository.token("TOKEN"), repository.token("PORT"), repository.token("HOST")], [token, port, host]);
-    assert_eq!(repository.git(&["status", "--porcelain"]).stdout, "");
+    assert_eq!(repository.git(&["status", "--porcelain"]), "");
 
     // Whoever merges in the other direction gets the same tokens in the same order.
     let data = |text: String| text.lines().filter(|line| !line.starts_with("sops_")).map(str::to_owned).collect::<Vec<_>>();
@@ -94,7 +34,7 @@ fn changes_of_different_names_are_merged_and_what_did_not_change_keeps_its_token
 #[test]
 fn rebase_cherry_pick_and_stash_merge_too() {
     for how in ["rebase", "cherry-pick", "stash"] {
-        let Some(repository) = Repository::new() else { return };
+        let Some(repository) = Repository::of(START) else { return };
         repository.branch("theirs", THEIRS);
         repository.branch("ours", OURS);
         match how {
@@ -116,7 +56,7 @@ fn rebase_cherry_pick_and_stash_merge_too() {
 
 #[test]
 fn one_name_changed_on_both_sides_is_a_conflict_that_holds_both_values_and_no_edit_saves() {
-    let Some(repository) = Repository::new() else { return };
+    let Some(repository) = Repository::of(START) else { return };
     repository.branch("theirs", &[&["set", "TOKEN", "theirs"], &["set", "PORT", "6432"]]);
     repository.branch("ours", &[&["set", "TOKEN", "ours"]]);
     let merged = repository.try_git(&["merge", "-q", "--no-edit", "theirs"]);
@@ -126,7 +66,7 @@ fn one_name_changed_on_both_sides_is_a_conflict_that_holds_both_values_and_no_ed
         "{}",
         merged.stderr
     );
-    assert!(repository.git(&["status", "--porcelain"]).stdout.contains("UU secrets.env"));
+    assert!(repository.git(&["status", "--porcelain"]).contains("UU secrets.env"));
     let text = repository.sandbox.read("secrets.env");
     assert!(!text.contains("theirs") && !text.contains("#!dotsops"), "{text}");
     let marked =
@@ -150,7 +90,7 @@ fn one_name_changed_on_both_sides_is_a_conflict_that_holds_both_values_and_no_ed
 
 #[test]
 fn without_a_key_nothing_is_merged_and_our_version_stays() {
-    let Some(repository) = Repository::new() else { return };
+    let Some(repository) = Repository::of(START) else { return };
     repository.branch("theirs", THEIRS);
     repository.branch("ours", OURS);
     let before = repository.sandbox.read("secrets.env");
@@ -167,7 +107,7 @@ fn without_a_key_nothing_is_merged_and_our_version_stays() {
 
 #[test]
 fn readers_are_merged_and_sops_reads_the_file() {
-    let Some(repository) = Repository::new() else { return };
+    let Some(repository) = Repository::of(START) else { return };
     let Some(sops) = Sops::find() else { return };
     let second = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
     let rule = |recipients: &str| repository.sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {recipients}\n"));
@@ -194,7 +134,7 @@ fn readers_are_merged_and_sops_reads_the_file() {
 
 #[test]
 fn a_recipient_that_no_rule_names_gets_no_new_key_by_a_merge() {
-    let Some(repository) = Repository::new() else { return };
+    let Some(repository) = Repository::of(START) else { return };
     let second = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
     repository.sandbox.write(".sops.yaml", format!("creation_rules:\n  - age: {RECIPIENT},{second}\n"));
     repository.commit("rule");
@@ -214,7 +154,7 @@ fn a_recipient_that_no_rule_names_gets_no_new_key_by_a_merge() {
 
 #[test]
 fn a_line_that_hides_in_a_comment_is_not_merged_into_what_is_signed() {
-    let Some(repository) = Repository::new() else { return };
+    let Some(repository) = Repository::of(START) else { return };
     repository.git(&["checkout", "-q", "-b", "theirs", "main"]);
     let text = repository.sandbox.read("secrets.env");
     repository.sandbox.write("secrets.env", format!("# harmless\rEVIL=1\n{text}"));

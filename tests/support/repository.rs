@@ -19,10 +19,15 @@ pub struct Repository {
 impl Repository {
     /// A new one; none, with a word, where git is missing.
     pub fn new() -> Option<Self> {
+        Self::of(START)
+    }
+
+    /// One whose file says `text`.
+    pub fn of(text: &str) -> Option<Self> {
         let repository = Self::empty("")?;
         let made = repository.dotsops(&["init"]);
         assert_eq!(made.code, 0, "{}", made.stderr);
-        repository.sandbox.encrypted("secrets.env", START);
+        repository.sandbox.encrypted("secrets.env", text);
         repository.commit("start");
         Some(repository)
     }
@@ -90,6 +95,19 @@ impl Repository {
             let ended = self.dotsops(change);
             assert_eq!(ended.code, 0, "{change:?}: {}", ended.stderr);
         }
+    }
+
+    /// The plaintext of `secrets.env` now.
+    pub fn plaintext(&self) -> String {
+        let ended = self.dotsops(&["decrypt", "secrets.env"]);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.stdout
+    }
+
+    /// The line of `name` in `secrets.env`, its value as a token.
+    pub fn token(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.root.join("secrets.env")).unwrap();
+        text.lines().find(|line| line.starts_with(&format!("{name}="))).unwrap().to_owned()
     }
 
     /// A branch off `main` on which `changes` were made.
