@@ -104,7 +104,7 @@ fn disturb(writer: &'static Writer, files: Files) {
         if step.point.can_fail() && !(step.point == FaultPoint::NewUnnamed && files == Files::Named) {
             kinds.extend(["eio", "enospc"]);
         }
-        if [FaultPoint::HalfWritten, FaultPoint::TextHalf].contains(&step.point) {
+        if [FaultPoint::HalfWritten, FaultPoint::TextHalf, FaultPoint::LogHalf].contains(&step.point) {
             kinds.push("short");
         }
         for kind in kinds {
@@ -151,7 +151,7 @@ fn assert_told(step: Step, kind: &str, ended: &Ended, world: &World, when: &str)
         // What cannot be removed stays, as before.
         (FaultPoint::LeftoverRemove, 0) => {}
         (FaultPoint::Renamed, 0) if step.of_draft => {}
-        (FaultPoint::Renamed | FaultPoint::DraftDrop, 0) => {
+        (FaultPoint::Renamed | FaultPoint::DraftDrop | FaultPoint::AllReplaced | FaultPoint::LogDrop, 0) => {
             assert!(ended.stderr.contains("dotsops: warning: "), "nothing is said {when}: {}", ended.stderr);
         }
         (_, code) if code == world.failure() => {
@@ -227,7 +227,8 @@ fn every_step_is_one_of_some_writer_and_every_writer_takes_the_steps_of_a_write(
     for writer in WRITERS {
         for files in [Files::Unnamed, Files::Named] {
             let steps: BTreeSet<FaultPoint> = steps(writer, files).iter().map(|step| step.point).collect();
-            assert!(steps.contains(&FaultPoint::DirectorySynced), "{} writes past the atomic writer", writer.name);
+            let is_synced = [FaultPoint::DirectorySynced, FaultPoint::AllSynced].iter().any(|point| steps.contains(point));
+            assert!(is_synced, "{} writes past the atomic writer", writer.name);
             reached.extend(steps);
         }
     }

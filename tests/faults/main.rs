@@ -4,6 +4,7 @@
 mod ending;
 mod every_end;
 mod every_step;
+mod journal;
 mod overtaken;
 mod random_kills;
 mod rows;
