@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use dotsops::sys::fault::{ARMED_BY, FaultPoint, LOGGED_TO};
 
-use crate::support::groups::{Person, config, identities, people};
+use crate::support::document::decrypted;
+use crate::support::groups::{Person, config, identities, keyring, people};
 use crate::support::sandbox::{Ended, Sandbox, ended};
 
 const SIGKILL: i32 = 128 + 9;
@@ -77,8 +78,7 @@ impl World {
     fn stands(&self, when: &str) -> Vec<Stands> {
         let stand = |(file, before): (&&str, &Vec<u8>)| {
             let bytes = fs::read(self.sandbox.path(file)).unwrap();
-            let opened = self.run(&["decrypt", file]);
-            assert_eq!((opened.code, opened.stdout.as_str()), (0, TEXT), "{file} does not open {when}: {}", opened.stderr);
+            assert!(decrypted(&bytes, &keyring(&[&self.alice])) == Ok(TEXT.as_bytes().to_vec()), "{file} does not open {when}");
             let is_for_bob = String::from_utf8(bytes.clone()).unwrap().contains(&self.bob.recipient);
             assert_eq!(bytes != *before, is_for_bob, "{file} is neither old nor new {when}");
             if is_for_bob { Stands::New } else { Stands::Old }

@@ -36,6 +36,7 @@ pub mod known_answer;
 pub mod leaks;
 pub mod let_in;
 pub mod library_memory;
+pub mod many_files;
 pub mod memory;
 pub mod merge;
 pub mod metadata;

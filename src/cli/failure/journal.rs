@@ -2,6 +2,7 @@
 
 use super::{ExitCode, Failure, chain, folder, shell_word};
 use crate::ops::journal::JournalError;
+use crate::sys::file_lock::LockError;
 
 impl Failure {
     /// Files that were not replaced.
@@ -10,6 +11,11 @@ impl Failure {
             JournalError::NoState { .. } => Self::of(ExitCode::World, &error)
                 .because("there is no folder for the log of the change: HOME is not set to an absolute path")
                 .hint("set HOME or XDG_STATE_HOME, or name one file at a time"),
+            JournalError::Lock { source: source @ LockError::State { .. }, .. } if is_too_many(&source) => {
+                Self::new(ExitCode::World, "no file is replaced: they are more than this process may have open at once")
+                    .because(chain(&source))
+                    .hint("raise the limit (`ulimit -Hn` shows it), or name some of the files at a time")
+            }
             JournalError::Lock { path, source } => Self::lock(&path, &source),
             JournalError::NoRoom { source } => {
                 Self::new(ExitCode::World, "no file is replaced: there is no room for the new ones")
@@ -39,4 +45,8 @@ impl Failure {
             }
         }
     }
+}
+
+fn is_too_many(error: &LockError) -> bool {
+    matches!(error, LockError::State { source, .. } if source.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()))
 }

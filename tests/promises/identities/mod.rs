@@ -47,7 +47,7 @@ fn fake() -> Pair {
 }
 
 /// `text` as an identity file that [`PASSPHRASE`] opens, with little work.
-fn locked(text: &str) -> Vec<u8> {
+pub fn locked(text: &str) -> Vec<u8> {
     let mut recipient = age::scrypt::Recipient::new(PASSPHRASE.to_owned().into());
     recipient.set_work_factor(4);
     age::encrypt(&recipient, text.as_bytes()).unwrap()
