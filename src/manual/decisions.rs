@@ -44,6 +44,14 @@
 //! started afresh rather than forked: a fork would hold every value that the edit has. It is told the draft's key, from which the data key
 //! does not follow. An edit that can have no guard goes on, and says so.
 //!
+//! # Why a log for several files, and why does it finish instead of undo?
+//!
+//! Each file is replaced by a rename, which is whole; several renames are not. So what all files had and are to have is on the disk in a
+//! [log](crate::ops::journal) before the first of them. From then on the change is made: after a kill it is finished, because its user
+//! wanted it, was asked, and may have been told; and because nothing but the log is needed for that, no key and no question. A file that
+//! cannot be replaced is another matter, since somebody is there to be told: the others are put back. The log lies in the state folder,
+//! where no repository has a say, holds ciphertext alone, and is believed only as far as a file still has what the log says it had.
+//!
 //! # Why merge by name?
 //!
 //! Ciphertext cannot be merged by lines: two changes anywhere change the MAC, and a new data key changes all. A `.env` file is a list of

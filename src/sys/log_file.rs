@@ -59,7 +59,12 @@ impl LogFile {
         let file = File::from(openat(&directory, &name, flags, Mode::RUSR | Mode::WUSR)?);
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) if file.metadata()?.nlink() > 0 => {}
-            Ok(()) | Err(Errno::WOULDBLOCK) => return Ok(None),
+            Ok(()) => return Ok(None),
+            // Whoever looks at it may leave it there, and then it would be taken for one that was left.
+            Err(Errno::WOULDBLOCK) => {
+                let _ = unlinkat(&directory, &name, AtFlags::empty());
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         }
         Ok(Some(Self { directory, folder: folder.to_owned(), name, is_complete: false, was_found: false, file }))

@@ -291,4 +291,5 @@ fn long_work_shows_how_far_it_is_on_a_terminal_alone() {
     for step in ["opened", "made", "replaced"] {
         assert!(shown.contains(&format!("of 25 files {step}")), "{step}: {shown}");
     }
+    assert!(shown.contains("[########            ] 10 of 25 files replaced"), "{shown}");
 }

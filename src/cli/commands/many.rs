@@ -17,6 +17,9 @@ use crate::sys::file_lock::file_id;
 /// From how many files on it is shown how far the work is.
 const MANY: usize = 20;
 
+/// How many characters the bar has that shows it.
+const BAR: usize = 20;
+
 /// Every encrypted file that git tracks and `config` governs; what another config governs is said.
 pub fn tracked(config: &Config, here: &Path, surroundings: &Surroundings) -> Result<Vec<Result<OpenedFile, Failure>>, Failure> {
     let git = surroundings.environment.git();
@@ -58,6 +61,7 @@ pub fn without_repetition(files: Vec<PathBuf>) -> Vec<PathBuf> {
 /// Shows how far work on many files is.
 pub fn show_progress(what: &str, done: usize, count: usize, output: &Output) {
     if count >= MANY {
-        output.progress(Some(format_args!("{done} of {count} files {what}")));
+        let filled = done * BAR / count;
+        output.progress(Some(format_args!("[{:<BAR$}] {done} of {count} files {what}", "#".repeat(filled))));
     }
 }

@@ -104,8 +104,8 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     match &arguments.output {
         _ if arguments.dry_run => {
             for (path, rotated) in &rotated {
-                let count = rotated.readers;
-                output.note(format_args!("{} would get a new data key, for {count} recipients", path.display()));
+                let recipients = if rotated.readers == 1 { "recipient" } else { "recipients" };
+                output.note(format_args!("{} would get a new data key, for {} {recipients}", path.display(), rotated.readers));
             }
         }
         Some(target) => {
