@@ -49,7 +49,7 @@ pub(super) fn opens_mac(metadata: &Metadata, data_key: &DataKey) -> bool {
     stored_mac(metadata, &Cipher::new(data_key)).is_ok()
 }
 
-fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<SecretBytes, DecryptError> {
+pub(super) fn stored_mac(metadata: &Metadata, cipher: &Cipher) -> Result<SecretBytes, DecryptError> {
     let stored = metadata.mac.as_deref().ok_or(DecryptError::NoMac)?;
     let token = Token::parse(stored).ok().filter(|token| token.kind == ValueType::Str).ok_or(DecryptError::MacToken)?;
     let aad = metadata.mac_aad()?;
@@ -198,7 +198,7 @@ fn is_empty(scalar: &Scalar) -> bool {
 }
 
 impl Place<'_> {
-    fn name(&self) -> Key {
+    pub(super) fn name(&self) -> Key {
         self.key.cloned().unwrap_or_else(|| Key::from(""))
     }
 }

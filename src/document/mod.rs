@@ -11,6 +11,7 @@ mod many;
 pub mod metadata;
 mod outside;
 pub mod pattern;
+mod rekey;
 pub mod selection;
 mod version;
 mod walk;
@@ -18,6 +19,7 @@ mod written;
 
 pub use decrypt::DecryptError;
 pub use encrypt::{EncryptError, encrypt_new};
+pub use rekey::RekeyError;
 pub use in_clear::{InClear, leaves_in_clear, plain_where_encrypted};
 pub use outside::{Standing, standings};
 

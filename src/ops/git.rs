@@ -5,6 +5,7 @@
 
 pub mod index;
 pub mod settings;
+pub mod versions;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

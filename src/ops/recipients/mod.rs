@@ -1,0 +1,3 @@
+//! Who can read which files, and letting people in and out.
+
+pub mod roster;
