@@ -19,9 +19,9 @@ mod written;
 
 pub use decrypt::DecryptError;
 pub use encrypt::{EncryptError, encrypt_new};
-pub use rekey::RekeyError;
 pub use in_clear::{InClear, leaves_in_clear, plain_where_encrypted};
 pub use outside::{Standing, standings};
+pub use rekey::RekeyError;
 
 use crate::format::Contents;
 use crate::keys::WrapError;

@@ -6,11 +6,11 @@
 
 use time::UtcDateTime;
 
+use super::EncryptedDocument;
 use super::decrypt::{DecryptError, stored_mac};
 use super::known::{Places, text};
 use super::metadata::Metadata;
 use super::walk::{Leaf, LeafRef, Leaves, Place, leaves, walk};
-use super::EncryptedDocument;
 use crate::crypto::cipher::{Cipher, Nonces};
 use crate::crypto::token::{Token, ValueType};
 use crate::format::Contents;
@@ -22,17 +22,24 @@ impl EncryptedDocument {
     ///
     /// # Errors
     /// [`RekeyError::Decrypt`] if a token of a value is not authentic, or the MAC cannot be read.
-    pub fn rekeyed(&self, old: &DataKey, new: &DataKey, mut metadata: Metadata, now: UtcDateTime) -> Result<Contents, RekeyError> {
+    pub fn rekeyed(
+        &self,
+        old: &DataKey,
+        new: &DataKey,
+        mut metadata: Metadata,
+        now: UtcDateTime,
+    ) -> Result<Contents, RekeyError> {
         with_clean_stack(|| {
             let (old, new) = (Cipher::new(old), Cipher::new(new));
+            let mut nonces = Nonces::new();
             let mac = stored_mac(&self.metadata, &old)?;
             metadata.touch(now);
-            let mut nonces = Nonces::new();
             let aad = metadata.mac_aad().map_err(DecryptError::from)?;
             metadata.mac = Some(new.encrypt(mac.expose(), ValueType::Str, aad.as_bytes(), &nonces.draw()?).print());
-            let opened = self.opened(&old);
-            let mut made = Rekeying { opened: opened.into_iter(), places: Places::of(&self.tree, &self.metadata.selection), at: 0, new, nonces };
-            let tree = walk(&self.tree, &self.metadata.selection, &mut made)?;
+
+            let places = Places::of(&self.tree, &self.metadata.selection);
+            let mut rekeying = Rekeying { opened: self.opened(&old).into_iter(), places, at: 0, new, nonces };
+            let tree = walk(&self.tree, &self.metadata.selection, &mut rekeying)?;
             Ok(Contents { tree, metadata: Some(metadata.to_mapping()) })
         })
     }

@@ -1,14 +1,18 @@
-//! The same data key, wrapped for others: what `groups` and `updatekeys` do to a file.
+//! The same data key, wrapped for others: what `groups`, `updatekeys` and `recipients add` do to a file. Or a new one, wrapped for those
+//! who stay: what `recipients remove` does.
 //!
-//! Its one invariant: no value, comment, date or MAC changes, and what is to be written was read back: it has the same tokens, and as
-//! far as the user's own identities open it, the same data key.
+//! Its one invariant: no value and no comment changes, and what is to be written was read back. With the same data key it has the same
+//! tokens, date and MAC too, and as far as the user's own identities open it, that data key.
 
 use std::path::{Path, PathBuf};
+
+use time::UtcDateTime;
 
 use super::change::{Durability, durability};
 use super::file::{FileError, OpenedFile};
 use super::journal::Planned;
-use crate::document::{DecryptError, EncryptedDocument, NotADocument, OpenError};
+use crate::document::metadata::Metadata;
+use crate::document::{DecryptError, EncryptedDocument, NotADocument, OpenError, RekeyError};
 use crate::format::{EmitError, Format, ParseError};
 use crate::keys::WrapError;
 use crate::keys::group::{KeyGroup, UnlockError, is_for, unwrap_data_key};
@@ -96,6 +100,41 @@ impl Unlocked {
         Ok(Rewrapped { path: self.file.path, bytes, opens, base: self.file.base })
     }
 
+    /// Encrypts every value afresh under a new data key, wrapped for `groups`, `threshold` of which are then needed (0 stands for all),
+    /// and reads the result back. What stands in clear stays as it is, and the file is not more authentic than it was.
+    ///
+    /// # Errors
+    /// [`RewrapError`]; nothing is written anywhere.
+    pub fn rotate_for(
+        self,
+        groups: Vec<KeyGroup>,
+        threshold: u32,
+        keyring: &Keyring,
+        now: UtcDateTime,
+    ) -> Result<Rewrapped, RewrapError> {
+        let Self { file: EncryptedFile { path, document, base, format }, in_clear, data_key } = self;
+        let new_key = DataKey::generate().map_err(RekeyError::from)?;
+        let mut metadata = Metadata::from_mapping(document.metadata.to_mapping()).map_err(NotADocument::from)?;
+        metadata.key_groups = groups;
+        metadata.shamir_threshold = threshold;
+        metadata.wrap_data_key(&new_key, keyring)?;
+        let contents = document.rekeyed(&data_key, &new_key, metadata, now)?;
+        let bytes = format.emit(&contents.tree, contents.metadata.as_ref(), Some(base.expose()))?.shared();
+        drop(contents);
+
+        let written = EncryptedDocument::new(format.parse_secret(&bytes)?)?;
+        let is_same = document.says_under(&data_key, &written, &new_key).map_err(RekeyError::from)?;
+        let is_good = match in_clear {
+            None => written.verify(&new_key).is_ok(),
+            Some(_) => written.is_key(&new_key),
+        };
+        if !is_same || !is_good {
+            return Err(RewrapError::ReadBack);
+        }
+        let opens = opens_with(&written, &new_key, keyring)?;
+        Ok(Rewrapped { path, bytes, opens, base })
+    }
+
     /// Whether the user can open what is to be written; everything else in it must be as it was.
     fn read_back(&self, bytes: &SecretBytes, keyring: &Keyring) -> Result<bool, RewrapError> {
         let EncryptedFile { document, format, .. } = &self.file;
@@ -108,22 +147,28 @@ impl Unlocked {
         if !is_same {
             return Err(RewrapError::ReadBack);
         }
-        // What is for others alone is not tried: that could ask for passphrases, or run plugins, in vain.
-        if !is_for(&is.key_groups, is.shamir_threshold, keyring) {
-            return Ok(false);
-        }
-        match unwrap_data_key(&is.key_groups, is.shamir_threshold, keyring) {
-            Ok(data_key) if SecretBytes::copy_of(data_key.expose()).ct_eq(self.data_key.expose()) => Ok(true),
-            Ok(_) => Err(RewrapError::ReadBack),
-            Err(error) => Err(RewrapError::ReadBackKey(error)),
-        }
+        opens_with(&written, &self.data_key, keyring)
+    }
+}
+
+/// Whether the user can open what is to be written, which then must give `data_key`.
+fn opens_with(written: &EncryptedDocument, data_key: &DataKey, keyring: &Keyring) -> Result<bool, RewrapError> {
+    let Metadata { key_groups, shamir_threshold, .. } = &written.metadata;
+    // What is for others alone is not tried: that could ask for passphrases, or run plugins, in vain.
+    if !is_for(key_groups, *shamir_threshold, keyring) {
+        return Ok(false);
+    }
+    match unwrap_data_key(key_groups, *shamir_threshold, keyring) {
+        Ok(unwrapped) if SecretBytes::copy_of(unwrapped.expose()).ct_eq(data_key.expose()) => Ok(true),
+        Ok(_) => Err(RewrapError::ReadBack),
+        Err(error) => Err(RewrapError::ReadBackKey(error)),
     }
 }
 
 impl Rewrapped {
-    /// The file, to be replaced together with others.
+    /// The file as one of several that are replaced as one.
     pub fn planned(self) -> Planned {
-        Planned { path: self.path, bytes: self.bytes, before: FileDigest::of(self.base.expose()) }
+        Planned { before: FileDigest::of(self.base.expose()), path: self.path, bytes: self.bytes }
     }
 
     /// Replaces the file, if it still is the one that was opened. `state` is where locks are; without it there is no lock, only the
@@ -145,6 +190,9 @@ pub enum RewrapError {
     /// Its data key cannot be wrapped for somebody.
     #[error(transparent)]
     Wrap(#[from] WrapError),
+    /// It cannot be put under a new data key.
+    #[error(transparent)]
+    Rekey(#[from] RekeyError),
     /// It cannot be written as text.
     #[error(transparent)]
     Emit(#[from] EmitError),

@@ -1,3 +1,5 @@
 //! Who can read which files, and letting people in and out.
 
+pub mod affected;
 pub mod roster;
+pub mod rules;

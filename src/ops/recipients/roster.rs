@@ -62,8 +62,7 @@ impl Roster {
         let needs_others = change.needed_before != change.needed_after;
         let mut entries = Vec::new();
         for (group, members) in change.groups.into_iter().enumerate() {
-            let parts =
-                [(members.kept, Standing::Reads), (members.removed, Standing::Extra), (members.added, Standing::Missing)];
+            let parts = [(members.kept, Standing::Reads), (members.removed, Standing::Extra), (members.added, Standing::Missing)];
             for (members, standing) in parts {
                 entries.extend(members.into_iter().map(|member| Entry { group, member, standing }));
             }
@@ -88,7 +87,8 @@ impl Roster {
         if needed < groups {
             return Vec::new();
         }
-        let in_file = |group| self.entries.iter().filter(move |entry| entry.group == group && entry.standing != Standing::Missing);
+        let in_file =
+            |group| self.entries.iter().filter(move |entry| entry.group == group && entry.standing != Standing::Missing);
         let single = (0..groups).filter(|group| in_file(*group).count() == 1);
         single.flat_map(in_file).map(|entry| &entry.member).collect()
     }
