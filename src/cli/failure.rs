@@ -14,6 +14,7 @@ mod let_in;
 mod merge;
 mod open;
 mod readers;
+mod recipients;
 
 pub use edit::counted_time;
 
@@ -425,7 +426,8 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn listed(items: &[String]) -> String {
+/// Some items, the last of many left out.
+pub fn listed(items: &[String]) -> String {
     match items {
         [first, second, third, rest @ ..] if rest.len() > 1 => format!("{first}, {second}, {third} and {} more", rest.len()),
         items => items.join(", "),

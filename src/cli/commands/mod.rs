@@ -20,6 +20,7 @@ pub mod keys;
 pub mod man;
 mod many;
 pub mod merge;
+pub mod recipients;
 pub mod rename;
 pub mod rotate;
 pub mod rule;
