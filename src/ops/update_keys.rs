@@ -40,7 +40,7 @@ pub struct GroupChange {
 }
 
 /// One master key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Member {
     /// Its kind.
     pub kind: Kind,

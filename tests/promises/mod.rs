@@ -48,6 +48,7 @@ pub mod post_quantum;
 pub mod python_dotenv;
 #[cfg(target_os = "linux")]
 pub mod real_editors;
+pub mod recipients;
 pub mod remembered;
 pub mod rotate;
 pub mod round_trip;

@@ -65,7 +65,7 @@ impl Repository {
     /// Every version of every file below `folder`, which lies in the work tree. `None` if git does not say.
     pub fn versions(&self, folder: &Path) -> Option<Versions> {
         let mut command = self.git(folder);
-        command.args(["log", "--all", "--full-history", "-m", "--raw", "-M", "-z", "--no-abbrev", "--no-relative"]);
+        command.args(["log", "--all", "--full-history", "-m", "--raw", "-M", "-l200", "-z", "--no-abbrev", "--no-relative"]);
         command.args(["--no-ext-diff", "--no-textconv", "--no-color", "--format=tformat:%x01%H %ct", "--", "."]);
         let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
         let said = child.stdout.take()?;

@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let people = config.as_ref().map(People::of).unwrap_or_default();
     match arguments.format {
         Form::Json => print_json(&listed, config.as_ref(), &people, surroundings)?,
-        Form::Text if listed.is_empty() => {}
+        Form::Text if listed.is_empty() => surroundings.output.note("git tracks no encrypted file here"),
         Form::Text => {
             let rows: Vec<Row> =
                 listed.iter().map(|file| Row { name: file.path.display().to_string(), roster: &file.roster }).collect();
@@ -167,12 +167,12 @@ fn warn(listed: &[Listed], config: Option<&Config>, people: &People, surrounding
         let config = || config.map(|config| from_here(&config.path).display().to_string()).unwrap_or_default();
         surroundings.finding(match about {
             0 => format!(
-                "in {files}, but in no rule: {whom}. Anybody can write a key into a file; `dotsops updatekeys` takes it out"
+                "{files}: with a key that no rule names, which anybody can have written there: {whom}. `dotsops updatekeys` takes it out"
             ),
-            1 => format!("in the rule, but not yet in {files}: {whom}. `dotsops updatekeys` lets them in"),
-            2 => format!("{files} cannot be read any more if this key is lost: {whom}"),
-            3 => format!("the rule asks for another number of key groups than {files}: `dotsops updatekeys`"),
-            _ => format!("no rule of {} is for {files}", config()),
+            1 => format!("{files}: not yet readable for whom the rule names: {whom}. `dotsops updatekeys` lets them in"),
+            2 => format!("{files}: nobody can open it without this one key: {whom}. If it is lost, so are the values"),
+            3 => format!("{files}: the rule asks for another number of key groups: `dotsops updatekeys`"),
+            _ => format!("{files}: no rule of {} is for it", config()),
         })?;
     }
     Ok(())

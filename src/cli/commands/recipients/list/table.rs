@@ -4,10 +4,11 @@
 //! left out: people who do not fit get a table of their own below.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use crate::cli::people::People;
-use crate::keys::Kind;
 use crate::ops::recipients::roster::{Entry, Roster, Standing};
+use crate::ops::update_keys::Member;
 
 /// How wide a line may get.
 const WIDTH: usize = 80;
@@ -18,6 +19,9 @@ const WIDEST_FILE: usize = 36;
 /// How much of a person's name heads a column.
 const WIDEST_NAME: usize = 20;
 
+/// How long a key may be to be shown whole.
+const LONGEST_KEY: usize = 200;
+
 /// A file.
 pub struct Row<'a> {
     /// What it is called.
@@ -27,14 +31,14 @@ pub struct Row<'a> {
 }
 
 /// Somebody with one or several keys.
-struct Person {
+struct Person<'a> {
     name: String,
-    keys: Vec<(Kind, String)>,
+    keys: Vec<&'a Member>,
 }
 
 /// The tables, and below them whose keys they are about.
 pub fn lines(rows: &[Row], people: &People) -> Vec<String> {
-    let persons = persons(rows, people);
+    let (persons, numbers) = persons(rows, people);
     let names: Vec<String> = rows.iter().map(|row| one_line(&row.name)).collect();
     let several_groups = rows.iter().any(|row| row.roster.needed.1 > 1);
     let mut first = vec![Column { head: "FILE".to_owned(), cells: names }];
@@ -45,66 +49,73 @@ pub fn lines(rows: &[Row], people: &People) -> Vec<String> {
         };
         first.push(Column { head: "GROUPS".to_owned(), cells: rows.iter().map(needed).collect() });
     }
-    let columns = persons.iter().map(|person| Column {
-        head: shortened(&person.name, WIDEST_NAME).into_owned(),
-        cells: rows.iter().map(|row| cell(row.roster, person)).collect(),
-    });
+    let head = |person: &Person| Column { head: shortened(&person.name, WIDEST_NAME).into_owned(), cells: Vec::new() };
+    let mut columns: Vec<Column> = persons.iter().map(head).collect();
+    for row in rows {
+        let mut entries: Vec<Vec<&Entry>> = persons.iter().map(|_| Vec::new()).collect();
+        row.roster.entries.iter().for_each(|entry| entries[numbers[&entry.member]].push(entry));
+        let cells = entries.iter().map(|entries| cell(entries, row.roster.needed.1));
+        columns.iter_mut().zip(cells).for_each(|(column, cell)| column.cells.push(cell));
+    }
     let mut lines = Vec::new();
-    for table in tables(first, columns.collect()) {
+    for table in tables(first, columns) {
         lines.extend(table);
         lines.push(String::new());
     }
-    let widest = persons.iter().map(|person| width(&person.name)).max().unwrap_or_default().min(WIDEST_NAME);
+    let heads = persons.iter().map(|person| shortened(&person.name, WIDEST_NAME));
+    let widest = heads.map(|head| width(&head)).max().unwrap_or_default();
     for person in &persons {
-        for (kind, recipient) in &person.keys {
-            let key = People::default();
-            let key = if recipient.len() > 70 { key.brief(*kind, recipient) } else { key.whole(*kind, recipient) };
-            lines.push(format!("{:widest$}  {key}", person.name).trim_end().to_owned());
+        for Member { kind, recipient } in &person.keys {
+            // A post-quantum key would fill a page.
+            let key = match recipient.len() > LONGEST_KEY {
+                true => People::default().brief(*kind, recipient),
+                false => People::default().whole(*kind, recipient),
+            };
+            lines.push(format!("{:widest$}  {key}", person.name));
         }
     }
     lines
 }
 
-/// Everybody in the order of their first mention, a person with several keys once.
-fn persons(rows: &[Row], people: &People) -> Vec<Person> {
-    let mut persons: Vec<Person> = Vec::new();
+/// Everybody in the order of their first mention, a person with several keys once; and who has which key.
+fn persons<'a>(rows: &'a [Row], people: &People) -> (Vec<Person<'a>>, HashMap<&'a Member, usize>) {
+    let (mut persons, mut numbers, mut named) = (Vec::new(), HashMap::new(), HashMap::new());
     for Entry { member, .. } in rows.iter().flat_map(|row| &row.roster.entries) {
-        let key = (member.kind, member.recipient.clone());
-        if persons.iter().any(|person| person.keys.contains(&key)) {
+        if numbers.contains_key(member) {
             continue;
         }
         let name = people.name(member.kind, &member.recipient).map(one_line);
-        match persons.iter_mut().find(|person| name.as_ref().is_some_and(|name| *name == person.name)) {
-            Some(person) => person.keys.push(key),
-            None => persons.push(Person { name: name.unwrap_or_else(|| beginning(&member.recipient)), keys: vec![key] }),
-        }
+        let number = match name.as_ref().and_then(|name| named.get(name)) {
+            Some(number) => *number,
+            None => {
+                let number = persons.len();
+                named.extend(name.clone().map(|name| (name, number)));
+                persons.push(Person { name: name.unwrap_or_else(|| beginning(&member.recipient)), keys: Vec::new() });
+                number
+            }
+        };
+        persons[number].keys.push(member);
+        numbers.insert(member, number);
     }
-    persons
+    (persons, numbers)
 }
 
-/// Where a person stands, as to one file.
-fn cell(roster: &Roster, person: &Person) -> String {
-    let theirs = |entry: &&Entry| person.keys.contains(&(entry.member.kind, entry.member.recipient.clone()));
+/// Where a person's keys stand in a file of so many groups.
+fn cell(entries: &[&Entry], groups: usize) -> String {
     let mut parts = Vec::new();
-    for standing in [Standing::Reads, Standing::Extra, Standing::Missing] {
-        let mut groups: Vec<usize> =
-            roster.entries.iter().filter(theirs).filter(|entry| entry.standing == standing).map(|entry| entry.group).collect();
-        groups.dedup();
-        if groups.is_empty() {
-            continue;
-        }
-        let place = match groups.as_slice() {
-            _ if roster.needed.1 == 1 && groups == [0] => String::new(),
+    for (standing, word) in [(Standing::Reads, "yes"), (Standing::Extra, "extra"), (Standing::Missing, "missing")] {
+        let mut numbers: Vec<usize> = entries.iter().filter(|entry| entry.standing == standing).map(|entry| entry.group).collect();
+        numbers.dedup();
+        let place = match numbers.as_slice() {
+            [] => continue,
+            [0] if groups == 1 => String::new(),
             [group] => format!("group {group}"),
-            groups => format!("groups {}", groups.iter().map(usize::to_string).collect::<Vec<_>>().join("+")),
+            several => format!("groups {}", several.iter().map(usize::to_string).collect::<Vec<_>>().join("+")),
         };
-        parts.push(match (standing, place.as_str()) {
-            (Standing::Reads, "") => "yes".to_owned(),
-            (Standing::Reads, _) => place,
-            (Standing::Extra, "") => "extra".to_owned(),
-            (Standing::Missing, "") => "missing".to_owned(),
-            (Standing::Extra, _) => format!("extra in {place}"),
-            (Standing::Missing, _) => format!("missing in {place}"),
+        parts.push(match (standing, place.is_empty()) {
+            (_, true) => word.to_owned(),
+            (Standing::Reads, false) => place,
+            (_, false) => format!("{word} in {place}"),
         });
     }
     if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
