@@ -1,7 +1,7 @@
 //! People's names: comments that say whose a recipient is.
 //!
-//! Knows the two places of a name: behind the recipient, or above the field as `# RECIPIENT NAME`, for forms that have no room behind
-//! each recipient. Must not know kinds of keys. One invariant: a comment behind several recipients on one line names none of them.
+//! Knows the two places of a name: above the field as `# RECIPIENT NAME`, or else behind the recipient, where there is room for that.
+//! Must not know kinds of keys. One invariant: a comment behind several recipients on one line names none of them.
 
 use crate::yaml::{Comment, Document, Node};
 

@@ -175,7 +175,8 @@ fn item_keys(
     keys_in(&text.split(',').collect::<Vec<_>>(), &items[at], kind, name, &named)
 }
 
-/// The keys in the comma-separated pieces of one text. A comment behind it names somebody only if there is just one.
+/// The keys in the comma-separated pieces of one text. A comment behind it names somebody only if there is just one, and if none above
+/// the field does, which says whom it means.
 fn keys_in(pieces: &[&str], node: &Node, kind: Kind, name: &str, named: &Named<'_>) -> Result<Vec<RuleKey>, Fault> {
     let mut keys = Vec::new();
     for piece in pieces {
@@ -184,7 +185,7 @@ fn keys_in(pieces: &[&str], node: &Node, kind: Kind, name: &str, named: &Named<'
         }
         let mut key = RuleKey::from_text(kind, piece, node.line).map_err(|expected| Fault::expected(node, name, expected))?;
         let behind = named.behind.filter(|_| pieces.len() == 1);
-        key.name = behind.or_else(|| named.above.name_of(piece.trim())).map(str::to_owned);
+        key.name = named.above.name_of(piece.trim()).or(behind).map(str::to_owned);
         keys.push(key);
     }
     Ok(keys)

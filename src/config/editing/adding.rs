@@ -91,23 +91,58 @@ impl<'config> Adding<'config, '_> {
     // --- nothing there yet --------------------------------------------------------------------------------------------------------
 
     fn into_flow_mapping(&self, changes: &mut Changes<'config>) -> Result<(), EditError> {
-        let NodeKind::Mapping(pairs) = &self.field.holder().kind else { return Err(self.unclear()) };
-        let item = format!("{}: [{}]", self.field.name, template::scalar(self.new.recipient));
-        let at = match pairs.last() {
-            Some((_, value)) if !value.span.is_empty() => value.span.end,
-            Some((key, _)) => seek(self.text(), key.span.end, ':', ':').map_or(key.span.end, |colon| colon + 1),
-            None => self.field.holder().span.start + 1,
+        let text = self.text();
+        let field = format!("{}: [{}]", self.field.name, template::scalar(self.new.recipient));
+        let holder = self.field.holder();
+        let Some((key, value)) = self.neighbour() else {
+            let at = holder.span.start + 1;
+            changes.insert(at, field);
+            self.name_where_all_stands_on_one_line(at, changes);
+            return Ok(());
         };
-        changes.insert(at, if pairs.is_empty() { item } else { format!(", {item}") });
-        self.name_above(at, changes);
+        let end = match value.span.is_empty() {
+            true => seek(text, key.span.end, ':', ':').map_or(key.span.end, |colon| colon + 1),
+            false => value.span.end,
+        };
+        let has_own_line = line_start(text, key.span.start) + indentation(text, key.span.start).len() == key.span.start;
+        if !has_own_line || holder.span.end <= line_end(text, end) {
+            changes.insert(end, format!(", {field}"));
+            self.name_where_all_stands_on_one_line(end, changes);
+            return Ok(());
+        }
+        let comma = seek(text, end, ',', ',').filter(|comma| *comma < holder.span.end);
+        if comma.is_none() {
+            changes.insert(end, ",");
+        }
+        let comma = if comma.is_some() { "," } else { "" };
+        let name = self.name_behind(" ", changes);
+        changes.insert_line_below(end, &format!("{}{field}{comma}{name}", indentation(text, key.span.start)));
         Ok(())
     }
 
-    /// Below `path_regex`, or below whatever stands last in the rule or group.
+    /// The field that a new one is put below: `path_regex`, or whichever is the last.
+    fn neighbour(&self) -> Option<&'config (Node, Node)> {
+        let NodeKind::Mapping(pairs) = &self.field.holder().kind else { return None };
+        pairs.iter().find(|(key, _)| key.text() == Some("path_regex")).or(pairs.last())
+    }
+
+    /// Names the new one above its line. A comment at the end of that line, which would be its name otherwise, goes there too.
+    fn name_where_all_stands_on_one_line(&self, at: usize, changes: &mut Changes<'config>) {
+        let text = self.text();
+        let comment = changes.comments_in(&(at..line_end(text, at))).next();
+        let is_only_closed =
+            |comment: &&Comment| text[at..comment.span.start].trim_matches([' ', '\t', ',', ']', '}']).is_empty();
+        match comment.filter(is_only_closed) {
+            Some(comment) if self.new.name.is_empty() => {
+                changes.insert_comment_above(at, comment.words(text));
+                changes.delete_comment(comment);
+            }
+            _ => self.name_above(at, changes),
+        }
+    }
+
     fn below_a_neighbour(&self, changes: &mut Changes<'config>) -> Result<(), EditError> {
-        let NodeKind::Mapping(pairs) = &self.field.holder().kind else { return Err(self.unclear()) };
-        let neighbour = pairs.iter().find(|(key, _)| key.text() == Some("path_regex")).or(pairs.last());
-        let Some((key, value)) = neighbour else { return Err(self.unclear()) };
+        let Some((key, value)) = self.neighbour() else { return Err(self.unclear()) };
         let end = match value.span.is_empty() {
             true => seek(self.text(), key.span.end, ':', ':').ok_or_else(|| self.unclear())?,
             false => content_end(value, self.text()),
@@ -123,7 +158,7 @@ impl<'config> Adding<'config, '_> {
         let (start, _) = self.value_start()?;
         let end = self.end_of_nothing(start)?;
         changes.replace(start..end, format!(" [{}]", template::scalar(self.new.recipient)));
-        self.name_above(start, changes);
+        self.name_where_all_stands_on_one_line(end, changes);
         Ok(())
     }
 
@@ -229,7 +264,7 @@ impl<'config> Adding<'config, '_> {
         let comma = comma.map_or(end, |comma| comma + 1);
         changes.insert(comma, format!("{}{}{ending}{line}", if comma == end { "," } else { "" }, old.unwrap_or_default()));
         let rest = &text[closing + 1..line_end(text, closing)];
-        let is_at_end = rest.trim_start_matches([' ', '\t', ']', '}']);
+        let is_at_end = rest.trim_start_matches([' ', '\t', ',', ']', '}']);
         match is_at_end.is_empty() || is_at_end.starts_with('#') {
             true => {
                 let name = self.name_behind(gap, changes);
@@ -302,6 +337,9 @@ impl<'config> Adding<'config, '_> {
     /// A comment that named the only one becomes one that names it among others.
     fn name_moves_above(&self, only: &Node, comment: &'config Comment, changes: &mut Changes<'config>) {
         let recipient = only.text().unwrap_or_default().trim_matches(|c: char| c.is_whitespace() || c == ',');
+        if self.field.pair.is_some_and(|(key, _)| self.read.names().above(key).name_of(recipient).is_some()) {
+            return;
+        }
         changes.insert_comment_above(only.span.start, &format!("{recipient} {}", comment.words(self.text())));
         changes.delete_comment(comment);
     }

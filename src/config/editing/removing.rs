@@ -9,7 +9,7 @@ use super::super::names::Names;
 use super::changes::{Changes, line_end, line_start};
 use super::place::{Field, content_end, is_flow, pieces, seek};
 use super::{EditError, Obstacle};
-use crate::yaml::{Node, NodeKind};
+use crate::yaml::{Comment, Node, NodeKind};
 
 /// Takes a recipient out of a field that holds it.
 pub(super) fn plan<'config>(
@@ -88,20 +88,11 @@ impl<'config> Removing<'config, '_> {
             if matches!(self.left(item), Left::Some) {
                 self.from_pieces(item, changes)?;
             }
-            if kept[at] {
-                let is_beside = |other: Option<&usize>, kept: &[bool]| {
-                    other.is_some_and(|other| kept[*other] && items[*other].line == item.line)
-                };
-                let was_beside = [at.checked_sub(1), Some(at + 1).filter(|next| *next < items.len())];
-                let was_named = self.names.behind_item(items, at).is_some();
-                let is_alone = !was_beside.iter().any(|other| is_beside(other.as_ref(), &kept));
-                if let Some(comment) = self.names.behind(item).filter(|_| !was_named && is_alone) {
-                    self.move_above(item.span.start, comment, changes);
-                }
-            } else {
+            if !kept[at] {
                 self.item_of_flow_list(items, at, &kept, changes);
             }
         }
+        self.keep_comments_nameless(items, &kept, changes);
         // Those at the end took their commas with them; the one that is the last now gets along without.
         let text = self.text();
         let (old_last, new_last) = (items[items.len() - 1].span.end, items[last_kept].span.end);
@@ -113,6 +104,18 @@ impl<'config> Removing<'config, '_> {
             }
         }
         Ok(())
+    }
+
+    /// A comment behind several items on a line, of which one is left, goes to a line of its own.
+    fn keep_comments_nameless(&self, items: &'config [Node], kept: &[bool], changes: &mut Changes<'config>) {
+        let mut start = 0;
+        for line in items.chunk_by(|item, next| item.line == next.line) {
+            let left: Vec<&Node> = line.iter().zip(&kept[start..]).filter_map(|(item, kept)| kept.then_some(item)).collect();
+            if let (true, [item], Some(comment)) = (line.len() > 1, &left[..], self.names.behind(&line[line.len() - 1])) {
+                self.move_above(item, item.text().unwrap_or_default(), comment, changes);
+            }
+            start += line.len();
+        }
     }
 
     /// Takes one item out of a list in brackets, with the comma behind it, its name, and its line if nothing else stands there.
@@ -192,18 +195,20 @@ impl<'config> Removing<'config, '_> {
         }
         let is_alone = kept.iter().filter(|kept| **kept).count() == 1;
         if let Some(comment) = self.names.behind(node).filter(|_| is_alone) {
-            self.move_above(node.span.start, comment, changes);
+            self.move_above(node, meant[last_kept], comment, changes);
         }
         Ok(())
     }
 
-    /// A comment behind several that would be the name of the one who is left.
-    fn move_above(&self, at: usize, comment: &'config crate::yaml::Comment, changes: &mut Changes<'config>) {
-        changes.insert_comment_above(at, comment.words(self.text()));
-        changes.delete_comment(comment);
+    /// A comment behind several on a line goes above it where it would be the name of the one who is left.
+    fn move_above(&self, node: &Node, left: &str, comment: &'config Comment, changes: &mut Changes<'config>) {
+        if self.names.above(self.key).name_of(left.trim()).is_none() {
+            changes.insert_comment_above(node.span.start, comment.words(self.text()));
+            changes.delete_comment(comment);
+        }
     }
 
-    fn forget_name(&self, name: Option<&'config crate::yaml::Comment>, changes: &mut Changes<'config>) {
+    fn forget_name(&self, name: Option<&'config Comment>, changes: &mut Changes<'config>) {
         if let Some(name) = name {
             changes.delete_comment(name);
         }

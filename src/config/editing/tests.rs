@@ -89,6 +89,11 @@ fn a_new_recipient_follows_the_layout_of_the_others() {
         ),
         ("key_groups: [{age: [$A]}, {}]", "# $C carol\nkey_groups: [{age: [$A, $C]}, {}]"),
         ("key_groups: [{pgp: [FF]}]", "# $C carol\nkey_groups: [{pgp: [FF], age: [$C]}]"),
+        (
+            "key_groups: [\n  {\n    pgp: [FF], # ff\n  }]",
+            "key_groups: [\n  {\n    pgp: [FF], # ff\n    age: [$C], # carol\n  }]",
+        ),
+        ("key_groups: [{}, {age: [$A]}]", "# $C carol\nkey_groups: [{age: [$C]}, {age: [$A]}]"),
         ("key_groups: [{pgp: [FF], age: }]", "# $C carol\nkey_groups: [{pgp: [FF], age: [$C] }]"),
     ];
     for (before, after) in cases {
@@ -100,6 +105,18 @@ fn a_new_recipient_follows_the_layout_of_the_others() {
         assert_eq!(added(before, "", StringForm::MakeList), without_name, "{before}");
         assert!(!needs_form(&config(before), RULE, 0), "{before}");
     }
+}
+
+#[test]
+fn a_comment_that_named_nobody_does_not_name_who_comes() {
+    let before = "key_groups: [{x: y}] # team";
+    assert_eq!(added(before, "", StringForm::MakeList), "# team\nkey_groups: [{x: y, age: [$C]}]");
+    assert_eq!(added(before, "carol", StringForm::MakeList), "# $C carol\nkey_groups: [{x: y, age: [$C]}] # team");
+    // Here it is the name of FF, for which there is no other place.
+    assert_eq!(
+        added("key_groups: [{pgp: [FF]}] # frank", "carol", StringForm::MakeList),
+        "line 3: a form that cannot be edited safely"
+    );
 }
 
 #[test]
