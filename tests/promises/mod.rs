@@ -7,6 +7,7 @@ pub mod blind;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod config_edits;
 pub mod config_interchange;
 #[cfg(target_os = "linux")]
 pub mod core_dump;
