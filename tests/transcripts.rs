@@ -34,7 +34,7 @@ macro_rules! transcripts {
 }
 
 transcripts! {
-    check completions decrypt diff doctor drafts edit encrypt exec filestatus generate get groups init keygen keys man merge rename rotate rule set textconv unset updatekeys
+    check completions decrypt diff doctor drafts edit encrypt exec filestatus generate get groups init keygen keys man merge recipients rename rotate rule set textconv unset updatekeys
 }
 
 #[test]

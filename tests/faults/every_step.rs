@@ -187,7 +187,7 @@ fn one_value() {
 
 #[test]
 fn rotate_and_its_kin() {
-    ["rotate", "updatekeys", "groups", "merge"].iter().for_each(|verb| disturb_all(verb, Files::Unnamed));
+    ["rotate", "updatekeys", "recipients", "groups", "merge"].iter().for_each(|verb| disturb_all(verb, Files::Unnamed));
 }
 
 #[test]

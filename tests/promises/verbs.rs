@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use super::exec_values::as_sops_writes;
-use crate::support::sandbox::{STRANGER, Sandbox};
+use crate::support::sandbox::{RECIPIENT, STRANGER, Sandbox};
 
 /// In every value, over and over, so that a piece of one is found too. No name and no path has it.
 pub const CANARY: &str = "cnry";
@@ -138,6 +138,18 @@ pub fn rows(verb: &str) -> (Vec<Vec<&'static str>>, bool) {
             let mut rows = each(&["updatekeys", "--dry-run", "FILE"]);
             rows.extend(each(&["updatekeys", "--yes", "FILE"]));
             rows.push(vec!["updatekeys", "--yes"]);
+            (rows, false)
+        }
+        "recipients list" => {
+            let mut rows = each(&["recipients", "list", "FILE"]);
+            rows.push(vec!["recipients", "list", "--format", "json"]);
+            (rows, false)
+        }
+        // They are about every file of the rule; there is a damaged one among those, unless the rule is for one file alone.
+        "recipients add" => (each(&["recipients", "add", "--yes", "-f", "FILE", "carol", STRANGER]), false),
+        "recipients remove" => {
+            let mut rows = each(&["recipients", "remove", "--yes", "-f", "FILE", STRANGER]);
+            rows.push(vec!["recipients", "remove", "--dry-run", "--history", RECIPIENT]);
             (rows, false)
         }
         "groups list" => (each(&["groups", "list", "-f", "FILE"]), false),

@@ -39,6 +39,9 @@ impl Writer {
     }
 }
 
+/// Somebody who is let in; nobody has the other half.
+const CAROL: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
 const KEYS: &str = "../home/.config/sops/age/keys.txt";
 
 /// All of them.
@@ -53,6 +56,18 @@ pub const WRITERS: &[Writer] = &[
     writer("rotate", &["rotate", "secrets.env", "second.env"], &["secrets.env", "second.env"], &[0]),
     writer("rotate -o", &["rotate", "-o", "rotated.env", "secrets.env"], &["rotated.env"], &[0, 6]),
     writer("updatekeys", &["updatekeys", "--yes", "secrets.env", "second.env"], &["secrets.env", "second.env"], &[0]),
+    writer(
+        "recipients add",
+        &["recipients", "add", "--yes", "--config", "rules.yaml", "carol", CAROL],
+        &["rules.yaml", "secrets.env"],
+        &[0],
+    ),
+    writer(
+        "recipients remove",
+        &["recipients", "remove", "--yes", "--config", "rules.yaml", STRANGER],
+        &["rules.yaml", "secrets.env"],
+        &[0, 1],
+    ),
     writer("groups", &["groups", "add", "-i", "--age", RECIPIENT, "-f", "secrets.env"], &["secrets.env"], &[0]),
     writer("groups delete", &["groups", "delete", "-i", "-f", "grouped.env", "2"], &["grouped.env"], &[0, 2]),
     writer("merge", &["merge", "base.env", "secrets.env", "second.env"], &["secrets.env"], &[0]),
@@ -75,6 +90,7 @@ pub const READERS: &[&str] = &[
     "check",
     "get",
     "groups list",
+    "recipients list",
     "rule",
     "filestatus",
     "completions",
@@ -157,6 +173,7 @@ impl World {
             sandbox.write(".env", &*TEXT);
         } else {
             sandbox.write(".sops.yaml", format!("creation_rules:\n  - path_regex: env$\n    age: {RECIPIENT},{STRANGER}\n"));
+            sandbox.write("rules.yaml", format!("creation_rules:\n  - age:\n      - {RECIPIENT} # me\n      - {STRANGER}\n"));
             sandbox.write("secrets.env", &*ENCRYPTED);
             sandbox.write("second.env", &*ENCRYPTED);
             sandbox.write("grouped.env", &*GROUPED);

@@ -19,6 +19,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("keygen", "takes no file"),
     ("man", "takes no file"),
     ("merge", "takes three files: below"),
+    ("recipients add", "takes every file of a rule: `recipients::add`"),
+    ("recipients list", "says what is odd about who reads a file, and refuses none but for its metadata: `recipients::list`"),
+    ("recipients remove", "takes every file of a rule: `recipients::remove`"),
     ("rule", "reads .sops.yaml alone: `creation_rules`"),
     ("textconv", "refuses nothing: `textconv`"),
 ];

@@ -25,7 +25,7 @@ pub const PLACES: &[Place] = &[
         },
     },
     Place {
-        name: "the files that git tracks below the `.sops.yaml`, with `updatekeys` without a file and with `rotate --all`",
+        name: "the files that git tracks below the `.sops.yaml`, with `updatekeys` and `recipients list` without a file, with `recipients add` and `remove`, and with `rotate --all`",
         most: Access::Write,
         why: "those among them that are encrypted are what the command is about",
         holds: |run, path| run.line.iter().any(|word| word == "--all") && run.files.iter().any(|file| file == path),
@@ -45,7 +45,7 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "`.sops.yaml` here or in a folder above; the file of `--config` or `SOPS_CONFIG`",
         most: Access::Write,
-        why: "the rules for new files, which are also compared with who reads a file that exists and what is encrypted in it; `init` makes it. A `.sops.yml` is looked for too, to say that it is not read",
+        why: "the rules for new files, which are also compared with who reads a file that exists and what is encrypted in it; `init` makes it, `recipients add` and `remove` change it. A `.sops.yml` is looked for too, to say that it is not read",
         holds: |run, path| {
             has_name(path, &[".sops.yaml", ".sops.yml"]) && run.is_here(path) || run.config.as_deref() == Some(path)
         },

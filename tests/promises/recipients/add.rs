@@ -182,7 +182,7 @@ fn keys_of_ssh_come_from_a_file_or_as_they_are_pasted() {
     let end = &words[1][words[1].len() - 12..];
     assert!(from_file.stdout.contains(end) && pasted.stdout.contains(end), "{}", pasted.stdout);
     done(&sandbox, &[&lead], &["add", "alice", "alice.pub", "--yes"]);
-    assert!(sandbox.read(".sops.yaml").contains(&format!("{} {} # alice", words[0], words[1])), "{}", sandbox.read(".sops.yaml"));
+    assert!(sandbox.read(".sops.yaml").contains(&format!("'{} {}' # alice", words[0], words[1])), "{}", sandbox.read(".sops.yaml"));
     assert!(sandbox.read("a.env").contains(words[1]));
     // A private key is no key to let anybody in with, and is not repeated.
     let [private] = people(["alice"]);
@@ -246,4 +246,30 @@ fn what_another_config_governs_is_left_alone_and_said() {
     assert!(added.stderr.contains("own/b.env is left out"), "{}", added.stderr);
     assert_eq!(sandbox.read("own/b.env"), before);
     git(&sandbox, &["status"]);
+}
+
+#[test]
+fn one_passphrase_is_asked_for_once_for_all_files() {
+    const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/ssh/throwaway_ed25519_passphrase");
+    let [alice, bob] = people(["alice", "bob"]);
+    let public = fs::read_to_string(format!("{KEYS}.pub")).unwrap();
+    let public = public.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let rules = format!("creation_rules:\n  - age:\n      - {public} # lead\n      - {} # bob\n", bob.recipient);
+    let files: Vec<String> = (0..25).map(|number| format!("{number}.env")).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|name| (name.as_str(), "A=1\n")).collect();
+    let Some(sandbox) = repository(&rules, &files) else { return };
+    fs::create_dir_all(sandbox.home().join(".ssh")).unwrap();
+    fs::copy(KEYS, sandbox.home().join(".ssh/id_ed25519")).unwrap();
+    for line in [&["add", "alice", &alice.recipient, "--yes"][..], &["remove", "bob", "--yes"]] {
+        let mut terminal = Pty::run(&mut sandbox.dotsops([&["recipients"], line].concat()));
+        terminal.wait_for("passphrase for ~/.ssh/id_ed25519: ");
+        terminal.type_keys("throwaway\n");
+        let (code, shown) = terminal.end();
+        assert!(code == 0 && shown.matches("passphrase").count() == 1, "{shown}");
+        assert!(shown.contains("of 25 files made") && shown.contains("of 26 files replaced"), "{shown}");
+    }
+    for (name, text) in files {
+        assert_eq!(sandbox.run_as(&[&alice], &["decrypt", name]).stdout, text);
+        assert_eq!(sandbox.run_as(&[&bob], &["decrypt", name]).code, 4);
+    }
 }

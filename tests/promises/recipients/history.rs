@@ -63,8 +63,8 @@ fn a_merge_that_made_a_version_of_its_own_counts() {
 fn a_file_that_was_renamed_is_told_under_its_latest_name() {
     let [lead, alice] = people(["lead", "alice"]);
     let with = config(&[&[&lead, &alice]], 0);
-    let Some(sandbox) = repository(&with, &[("old name.conf", "A=1\nB=1\n")]) else { return };
-    git(&sandbox, &["mv", "old name.conf", "new.env"]);
+    let Some(sandbox) = repository(&with, &[("old name.env.txt", "A=1\nB=1\n")]) else { return };
+    git(&sandbox, &["mv", "old name.env.txt", "new.env"]);
     commit(&sandbox, "moved");
     encrypt(&sandbox, &with, "new.env", "C=1\n");
     commit(&sandbox, "changed");

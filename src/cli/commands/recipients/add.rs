@@ -139,9 +139,10 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let prepared = work.prepare(affected, |unlocked, groups, threshold| unlocked.wrap_for(groups, threshold, &work.keyring))?;
     work.replace(prepared, rules)?;
     output.note(format_args!(
-        "{name} can read {} from now on: commit {} with them, and push",
+        "{name} can read {} from now on: commit {} with {}, and push",
         if count == 0 { "new files".to_owned() } else { counted(count) },
-        work.config().display()
+        work.config().display(),
+        if count == 1 { "it" } else { "them" }
     ));
     Ok(ExitCode::Done)
 }

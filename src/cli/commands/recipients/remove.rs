@@ -120,9 +120,10 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         work.prepare(affected, |unlocked, groups, threshold| unlocked.rotate_for(groups, threshold, &work.keyring, now))?;
     work.replace(prepared, rules)?;
     output.note(format_args!(
-        "{} new data keys, and every value a new ciphertext; commit {} with them, and push",
-        if count == 1 { "1 file has a".to_owned() } else { format!("{} have", counted(count)) },
-        work.config().display()
+        "{} and every value a new ciphertext; commit {} with {}, and push",
+        if count == 1 { "1 file has a new data key,".to_owned() } else { format!("{} have new data keys,", counted(count)) },
+        work.config().display(),
+        if count == 1 { "it" } else { "them" }
     ));
     tell(&known, &name, history, &work)?;
     Ok(ExitCode::Done)

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::commands::updatekeys::warn_of_oddities;
-use crate::cli::commands::{NOT_DURABLE, many, warn_of_weak_links};
+use crate::cli::commands::{many, warn_of_weak_links};
 use crate::cli::consent::{Answer, ask};
 use crate::cli::failure::{Failure, from_here};
 use crate::cli::people::People;
@@ -13,7 +13,6 @@ use crate::cli::{Surroundings, absolute, left_behind};
 use crate::config::{ConfigError, CreationRule};
 use crate::keys::group::KeyGroup;
 use crate::keys::keyring::Keyring;
-use crate::ops::change::Durability;
 use crate::ops::in_threads::all_in_threads;
 use crate::ops::journal;
 use crate::ops::recipients::affected::{Affected, Drift};
@@ -163,15 +162,7 @@ impl<'a> Work<'a> {
             let (path, bytes, before) = rules.into_file();
             files.push(journal::Planned { path, bytes, before });
         }
-        let state = self.surroundings.environment.state_folder();
-        let mut progress = |done, of| many::show_progress("replaced", done, of, &self.surroundings.output);
-        let replaced = journal::replace_all(state.as_deref(), &self.verb, files, &mut progress);
-        self.surroundings.output.progress(None);
-        match replaced.map_err(std::io::Error::other)? {
-            Durability::Durable => {}
-            Durability::NotConfirmed => self.surroundings.output.warning(NOT_DURABLE),
-        }
-        Ok(())
+        many::replace_all(&self.verb, files, self.surroundings)
     }
 
     /// The rule as people find it.
