@@ -91,7 +91,9 @@ fn where_it_is_not_clear_which_rule_or_group_is_meant_that_must_be_said() {
     assert_eq!(add(&["-f", "a.env", "--group", "1"]).code, 2);
     assert_eq!(all_files(&sandbox), before);
     assert_eq!(add(&["-f", "b.env", "--group", "1"]).code, 0);
-    assert!(sandbox.read("b.env").contains(&format!("sops_key_groups__list_1__map_age__list_1__map_recipient={}", alice.recipient)));
+    assert!(
+        sandbox.read("b.env").contains(&format!("sops_key_groups__list_1__map_age__list_1__map_recipient={}", alice.recipient))
+    );
     assert_eq!(sandbox.run_as(&[&lead], &["decrypt", "b.env"]).stdout, "B=1\n");
 }
 
@@ -151,10 +153,9 @@ fn a_file_that_does_not_follow_its_rule_is_never_made_to_silently() {
 fn keys_on_one_line_become_a_list_if_that_is_wanted() {
     let [lead, bob, alice] = people(["lead", "bob", "alice"]);
     let rules = format!("creation_rules:\n  - age: {},{}\n", lead.recipient, bob.recipient);
-    for (answer, expected) in [
-        ("y\r", format!("    - {} # alice\n", alice.recipient)),
-        ("n\r", format!("# {} alice\n", alice.recipient)),
-    ] {
+    for (answer, expected) in
+        [("y\r", format!("    - {} # alice\n", alice.recipient)), ("n\r", format!("# {} alice\n", alice.recipient))]
+    {
         let Some(sandbox) = repository(&rules, &[("a.env", "A=1\n")]) else { return };
         let mut command = sandbox.dotsops(["recipients", "add", "alice", &alice.recipient]);
         let mut terminal = Pty::run(command.env("SOPS_AGE_KEY", identities(&[&lead])));
@@ -182,7 +183,11 @@ fn keys_of_ssh_come_from_a_file_or_as_they_are_pasted() {
     let end = &words[1][words[1].len() - 12..];
     assert!(from_file.stdout.contains(end) && pasted.stdout.contains(end), "{}", pasted.stdout);
     done(&sandbox, &[&lead], &["add", "alice", "alice.pub", "--yes"]);
-    assert!(sandbox.read(".sops.yaml").contains(&format!("'{} {}' # alice", words[0], words[1])), "{}", sandbox.read(".sops.yaml"));
+    assert!(
+        sandbox.read(".sops.yaml").contains(&format!("'{} {}' # alice", words[0], words[1])),
+        "{}",
+        sandbox.read(".sops.yaml")
+    );
     assert!(sandbox.read("a.env").contains(words[1]));
     // A private key is no key to let anybody in with, and is not repeated.
     let [private] = people(["alice"]);

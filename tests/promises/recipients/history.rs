@@ -37,7 +37,8 @@ fn names_of_every_version_that_the_person_could_read_are_told_and_no_others() {
     encrypt(&sandbox, &with, "a.env", "A=1\nNEW=1\n");
     sandbox.write("notes.md", format!("alice has {}\n", alice.recipient));
     let (told, said) = names(&sandbox, &lead, &[]);
-    let expected = ["a.env: A", "a.env: GONE", "a.env: NEW", "a.env: SHELL_NAME", "a.env: SIDE", "gone.env: DROPPED (not there any more)"];
+    let expected =
+        ["a.env: A", "a.env: GONE", "a.env: NEW", "a.env: SHELL_NAME", "a.env: SIDE", "gone.env: DROPPED (not there any more)"];
     assert_eq!(told, expected, "{said}");
     assert!(said.contains("these 6 values"), "{said}");
 }
@@ -118,9 +119,15 @@ fn a_hostile_history_is_bounded_and_what_is_left_out_is_named() {
     // Metadata that do not read, one with and one without its recipient; another syntax; bytes that are none.
     sandbox.write("a.env", good.replacen("A=", "BROKEN=", 1).replace("sops_lastmodified=", "sops_lastmodified=x"));
     commit(&sandbox, "broken");
-    sandbox.write("a.env", good.replacen("A=", "OTHERS=", 1).replace("sops_lastmodified=", "sops_x=").replace(&alice.recipient, "x"));
+    sandbox.write(
+        "a.env",
+        good.replacen("A=", "OTHERS=", 1).replace("sops_lastmodified=", "sops_x=").replace(&alice.recipient, "x"),
+    );
     commit(&sandbox, "not hers");
-    let yaml = format!("A: ENC[AES256_GCM,data:x]\nsops:\n    age:\n        - recipient: {}\n    mac: x\n    version: 3.13.3\n", alice.recipient);
+    let yaml = format!(
+        "A: ENC[AES256_GCM,data:x]\nsops:\n    age:\n        - recipient: {}\n    mac: x\n    version: 3.13.3\n",
+        alice.recipient
+    );
     sandbox.write("b.yaml", yaml);
     sandbox.write("\u{1b}[2J\n.env", [b"\xff\0\n".repeat(1000), alice.recipient.clone().into_bytes()].concat());
     commit(&sandbox, "odd");

@@ -51,11 +51,8 @@ bob            {}
 fn the_list_for_programs_has_every_key_of_every_file() {
     let Some((sandbox, [alice, bob, ci])) = drifted() else { return };
     let listed = recipients(&sandbox, &[], &["list", "--format", "json", "secrets.env"]);
-    let key = |name: Option<&str>, person: &Person, in_file: bool, in_rule: bool| {
-        json!({"name": name, "kind": "age", "recipient": person.recipient, "in_file": in_file, "in_rule": in_rule})
-    };
-    let keys =
-        [key(Some("alice"), &alice, true, true), key(None, &ci, true, false), key(Some("bob"), &bob, false, true)];
+    let key = |name: Option<&str>, person: &Person, in_file: bool, in_rule: bool| json!({"name": name, "kind": "age", "recipient": person.recipient, "in_file": in_file, "in_rule": in_rule});
+    let keys = [key(Some("alice"), &alice, true, true), key(None, &ci, true, false), key(Some("bob"), &bob, false, true)];
     let rule = json!({"config": ".sops.yaml", "line": 2});
     let expected = json!([{"file": "secrets.env", "rule": rule, "needed": 1, "groups": [keys]}]);
     assert_eq!(serde_json::from_str::<Value>(&listed.stdout).unwrap(), expected);

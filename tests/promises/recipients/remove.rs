@@ -170,7 +170,9 @@ fn what_is_odd_about_a_file_keeps_nobody_in_and_gets_no_more_authentic() {
 #[test]
 fn whoever_is_in_files_alone_is_put_out_of_those() {
     let [lead, alice] = people(["lead", "alice"]);
-    let Some(sandbox) = repository(&config(&[&[&lead, &alice]], 0), &[("a.env", "A=1\n"), ("other.env.txt", "B=1\n")]) else { return };
+    let Some(sandbox) = repository(&config(&[&[&lead, &alice]], 0), &[("a.env", "A=1\n"), ("other.env.txt", "B=1\n")]) else {
+        return;
+    };
     // Somebody took her out of the rules by hand, and no rule is for one of the files any more.
     let rules = config(&[&[&lead]], 0).replace("  - age", "  - path_regex: a.env$\n    age");
     sandbox.write(".sops.yaml", &rules);

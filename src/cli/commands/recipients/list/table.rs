@@ -104,7 +104,8 @@ fn persons<'a>(rows: &'a [Row], people: &People) -> (Vec<Person<'a>>, HashMap<&'
 fn cell(entries: &[&Entry], groups: usize) -> String {
     let mut parts = Vec::new();
     for (standing, word) in [(Standing::Reads, "yes"), (Standing::Extra, "extra"), (Standing::Missing, "missing")] {
-        let mut numbers: Vec<usize> = entries.iter().filter(|entry| entry.standing == standing).map(|entry| entry.group).collect();
+        let mut numbers: Vec<usize> =
+            entries.iter().filter(|entry| entry.standing == standing).map(|entry| entry.group).collect();
         numbers.dedup();
         let place = match numbers.as_slice() {
             [] => continue,
