@@ -6,7 +6,7 @@
 use super::rules::Key;
 use crate::config::CreationRule;
 use crate::keys::age::recipient::is_same;
-use crate::keys::group::{KeyGroup, is_for};
+use crate::keys::group::{KeyGroup, is_for, needed};
 use crate::keys::keyring::Keyring;
 use crate::keys::{Kind, MasterKey, from_fields};
 use crate::ops::new_file::{self, NewFileError};
@@ -86,9 +86,15 @@ impl Affected {
         (drift != Drift::default()).then_some(drift)
     }
 
-    /// Whether the user's own identities open the file afterwards, as far as recipients tell.
+    /// Whether the user's own identities may open the file afterwards. SSH keys count also where they are locked.
     pub fn stays_readable(&self, keyring: &Keyring) -> bool {
-        is_for(&self.groups, self.threshold, keyring) || keyring.may_hold_more()
+        if is_for(&self.groups, self.threshold, keyring) || keyring.may_hold_more() {
+            return true;
+        }
+        let mine: Vec<Key> = keyring.recipients().into_iter().map(|(_, recipient)| (Kind::Age, recipient)).collect();
+        let is_mine = |key: &Box<dyn MasterKey>| key.kind() != Kind::Age || is_among(key.kind(), key.recipient(), &mine);
+        let own = self.groups.iter().filter(|group| group.keys.iter().any(is_mine)).count();
+        own >= needed(self.threshold, self.groups.len())
     }
 }
 

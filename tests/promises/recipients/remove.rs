@@ -174,7 +174,7 @@ fn whoever_is_in_files_alone_is_put_out_of_those() {
         return;
     };
     // Somebody took her out of the rules by hand, and no rule is for one of the files any more.
-    let rules = config(&[&[&lead]], 0).replace("  - age", "  - path_regex: a.env$\n    age");
+    let rules = config(&[&[&lead]], 0).replacen("  - age", "  - path_regex: a.env$\n    age", 1);
     sandbox.write(".sops.yaml", &rules);
     commit(&sandbox, "by hand");
     let unknown = recipients(&sandbox, &[&lead], &["remove", "alice", "--yes"]);
