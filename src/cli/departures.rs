@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::Surroundings;
 use super::consent::{Answer, ask};
-use super::failure::Failure;
+use super::failure::{Failure, listed, shell_word};
+use super::people::People;
 use crate::config::Config;
 use crate::document::DecryptedDocument;
 use crate::document::metadata::Metadata;
 use crate::document::selection::Selection;
-use crate::ops::departures::{duplicates, other_selection, unnamed_recipients};
+use crate::ops::departures::{duplicates, left_out, other_selection, unnamed_recipients};
 use crate::ops::merge::marks::undecided;
 use crate::tree::Tree;
 
@@ -33,9 +34,40 @@ pub fn of_changing(path: &Path, metadata: &Metadata, surroundings: &Surroundings
     }
     let Some((config, absolute)) = compared(path, surroundings)? else { return Ok(()) };
     let unnamed = unnamed_recipients(metadata, Some(&config), &absolute).unwrap_or_default();
-    match unnamed.is_empty() {
-        true => Ok(()),
-        false => surroundings.finding(said_of_unnamed(path, &unnamed)),
+    if !unnamed.is_empty() {
+        surroundings.finding(said_of_unnamed(path, &unnamed))?;
+    }
+    say_left_out(path, metadata, &config, &absolute, surroundings)
+}
+
+/// What somebody who gives the file a new key should know. Who can read it although no rule names them is asked about.
+pub fn of_rotating(path: &Path, metadata: &Metadata, surroundings: &Surroundings) -> Result<(), Failure> {
+    of_reading(path, metadata, surroundings)?;
+    match compared(path, surroundings)? {
+        Some((config, absolute)) => say_left_out(path, metadata, &config, &absolute, surroundings),
+        None => Ok(()),
+    }
+}
+
+/// Says who cannot read the file although its rule names them.
+fn say_left_out(
+    path: &Path,
+    metadata: &Metadata,
+    config: &Config,
+    absolute: &Path,
+    surroundings: &Surroundings,
+) -> Result<(), Failure> {
+    let people = People::of(config);
+    let left_out: Vec<String> =
+        left_out(metadata, config, absolute).iter().map(|(kind, recipient)| people.brief(*kind, recipient)).collect();
+    match left_out.as_slice() {
+        [] => Ok(()),
+        names => surroundings.finding(format_args!(
+            "{} cannot be read by everybody its rule names: {}; `dotsops updatekeys {}` lets them in",
+            path.display(),
+            listed(names),
+            shell_word(path)
+        )),
     }
 }
 
@@ -55,7 +87,8 @@ fn compared(path: &Path, surroundings: &Surroundings) -> Result<Option<(Config, 
     Ok(Some((config, absolute)))
 }
 
-fn said_of_selection(path: &Path, metadata: &Metadata, config: &Config, absolute: &Path) -> Option<String> {
+/// What to say where the file's rule encrypts other values than the file itself.
+pub fn said_of_selection(path: &Path, metadata: &Metadata, config: &Config, absolute: &Path) -> Option<String> {
     let (option, text) = other_selection(metadata, config, absolute)?;
     let (own, shown) = (&metadata.selection, path.display());
     Some(format!(

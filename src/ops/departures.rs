@@ -42,6 +42,16 @@ pub fn unnamed_among(groups: &[KeyGroup], config: Option<&Config>, path: &Path) 
     Ok(unnamed.map(|key| shown(key.recipient()).to_owned()).collect())
 }
 
+/// Whom the rule of a file at `path` (absolute) names and the file knows nothing of, in whatever group.
+///
+/// A rule that cannot be used, and a file that no rule is for, have nobody to miss.
+pub fn left_out(metadata: &Metadata, config: &Config, path: &Path) -> Vec<(Kind, String)> {
+    let Some(rule) = config.rule_for(path).ok().flatten() else { return Vec::new() };
+    let keys = rule.groups.iter().flat_map(|group| &group.keys).map(|key| (key.kind, key.identity()));
+    let there = || metadata.key_groups.iter().flat_map(|group| &group.keys);
+    keys.filter(|(kind, named)| !there().any(|key| key.kind() == *kind && is_same(key.recipient(), named))).collect()
+}
+
 /// What the rule of a file at `path` (absolute) encrypts, if the file's own metadata say something else.
 ///
 /// A rule that cannot be used, and a file that no rule is for, have nothing to compare with.

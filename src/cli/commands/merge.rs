@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::written;
 use crate::cli::Surroundings;
+use crate::cli::departures::of_reading;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::left_behind;
@@ -70,6 +71,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     if documents.clear_marks > 0 {
         surroundings.finding(super::clear_marks(documents.clear_marks))?;
     }
+    of_reading(path, documents.ours.metadata(), surroundings)?;
     let (config, absolute) = (surroundings.config()?, std::path::absolute(path)?);
     let mut unnamed = Vec::new();
     for document in [&documents.ours, &documents.theirs] {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{file_or_default, many};
-use crate::cli::departures::consent_to_all_unnamed;
+use crate::cli::departures::{consent_to_all_unnamed, of_rotating};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::left_behind;
@@ -83,6 +83,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let keyring = surroundings.environment.keyring_naming(&arguments.add_age);
 
     let opened = on_all("opened", files, surroundings, |path| open(path, config.as_ref(), &readers, &keyring))?;
+    opened.iter().try_for_each(|file| of_rotating(&file.path, file.original.document.metadata(), surroundings))?;
     let unnamed: Vec<(&Path, &[String])> = opened.iter().map(|file| (file.path.as_path(), file.unnamed.as_slice())).collect();
     consent_to_all_unnamed(&unnamed, arguments.yes || arguments.dry_run, surroundings)?;
     let now = surroundings.now();

@@ -153,6 +153,8 @@ impl Run<'_> {
         match compare(&file.document.metadata, rule).map_err(in_rule)? {
             None => Ok(Compared::UpToDate(file.path)),
             Some(change) => {
+                let selection = departures::said_of_selection(&file.path, &file.document.metadata, self.config, &absolute);
+                selection.map_or(Ok(()), |said| self.surroundings.finding(said))?;
                 let groups = new_file::key_groups(rule).map_err(in_rule)?;
                 Ok(Compared::Differs(Box::new(Pending { file, change, groups })))
             }
@@ -247,6 +249,7 @@ fn lines(change: &Change, people: &People) -> Vec<String> {
 /// Says that names stand several times, or that a value is not what the file's rule makes of it. It keeps nobody from being let in or
 /// put out.
 pub(super) fn warn_of_oddities(unlocked: &Unlocked, surroundings: &Surroundings) -> Result<(), Failure> {
+    departures::of_reading(&unlocked.file.path, &unlocked.file.document.metadata, surroundings)?;
     oddities(unlocked).into_iter().try_for_each(|said| surroundings.finding(said))
 }
 

@@ -95,6 +95,62 @@ fn a_recipient_that_no_rule_names_is_said_on_a_change_and_asked_about_before_it_
     );
 }
 
+#[test]
+fn somebody_whom_the_rule_names_and_the_file_leaves_out_is_said_on_a_change() {
+    let sandbox = Sandbox::with_identity();
+    let value = sandbox.write("value", "cnry-new\n");
+    let said = "secrets.env cannot be read by everybody its rule names: age1lggyhqrw2nlhcxprm67z… (bob); `dotsops updatekeys secrets.env`";
+    let verbs: [&[&str]; 6] = [
+        &["edit", "--allow-disk-plaintext", "--editor", "true", FILE],
+        &["set", "-f", FILE, "API_KEY"],
+        &["unset", "-f", FILE, "LAST"],
+        &["rename", "-f", FILE, "LAST", "LATEST"],
+        &["generate", "-f", FILE, "FRESH"],
+        &["rotate", FILE],
+    ];
+    for arguments in verbs {
+        put(&sandbox, sealed().as_bytes());
+        let run = |rules: String| {
+            sandbox.write(".sops.yaml", rules);
+            let input = fs::File::open(&value).unwrap();
+            ended(sandbox.dotsops(arguments).stdin(input))
+        };
+        let other = run(format!("creation_rules:\n  - age:\n      - {RECIPIENT}\n      - {STRANGER} # bob\n"));
+        assert!(other.code == 0 && other.stderr.contains(said), "{arguments:?}: {}", other.stderr);
+        put(&sandbox, sealed().as_bytes());
+        let same = run(format!("creation_rules:\n  - age: {RECIPIENT}\n"));
+        assert!(same.code == 0 && !same.stderr.contains("everybody"), "{arguments:?}: {}", same.stderr);
+    }
+}
+
+#[test]
+fn another_selection_than_the_rules_is_said_whoever_wraps_or_merges() {
+    let sandbox = Sandbox::with_identity();
+    let other =
+        spoiled_file(&sealed_with("API_KEY=cnry-1\nLAST=cnry-2\n"), |lines| lines.set("sops_unencrypted_suffix=", "_TOKEN"));
+    sandbox.write("base.env", &other);
+    sandbox.write("theirs.env", &other);
+    let verbs: [&[&str]; 5] = [
+        &["rotate", FILE],
+        &["updatekeys", "--yes", FILE],
+        &["groups", "add", "-i", "--age", STRANGER, "-f", FILE],
+        &["merge", "base.env", FILE, "theirs.env"],
+        &["decrypt", FILE],
+    ];
+    for arguments in verbs {
+        put(&sandbox, other.as_bytes());
+        let more = if arguments[0] == "updatekeys" { format!("      - {STRANGER}\n") } else { String::new() };
+        sandbox.write(".sops.yaml", format!("creation_rules:\n  - age:\n      - {RECIPIENT}\n{more}"));
+        let ended = sandbox.run(arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("which values are encrypted is not as its rule says"), "{arguments:?}: {}", ended.stderr);
+        put(&sandbox, other.as_bytes());
+        let strict = sandbox.run(&[&["--strict"], arguments].concat());
+        assert_eq!(strict.code, if arguments[0] == "merge" { 129 } else { 6 }, "{arguments:?}: {}", strict.stderr);
+        assert_eq!(sandbox.read(FILE), other, "{arguments:?}");
+    }
+}
+
 /// A recipient that names a program: nothing is run for it while a file is read, and nothing outside of PATH ever.
 #[test]
 fn a_plugin_that_the_file_names_is_not_run_to_read_it_and_must_have_a_plain_name() {
