@@ -9,6 +9,7 @@ mod diff;
 mod edit;
 mod exec;
 mod given;
+mod init;
 mod journal;
 mod let_in;
 mod merge;
@@ -17,6 +18,7 @@ mod readers;
 mod recipients;
 
 pub use edit::counted_time;
+pub use let_in::Wanted;
 
 use std::error::Error;
 use std::ffi::OsStr;

@@ -26,19 +26,35 @@ pub fn ignore_lines(file: &Path) -> Vec<&'static str> {
     [".env", ".env.local", ".env.*.local"].into_iter().filter(|line| !is_itself(line)).collect()
 }
 
+/// Those of `lines` that the text file `path` has not.
+///
+/// # Errors
+/// [`InitError`], naming the file.
+pub fn missing_lines<'a>(path: &Path, lines: &[&'a str]) -> Result<Vec<&'a str>, InitError> {
+    Ok(missing_in(text_of(path)?.as_deref().unwrap_or_default(), lines))
+}
+
+fn text_of(path: &Path) -> Result<Option<Vec<u8>>, InitError> {
+    match read_regular(path, LARGEST_FILE) {
+        Ok(file) => Ok(Some(file.bytes.expose().to_vec())),
+        Err(ReadError::NotFound) => Ok(None),
+        Err(source) => Err(FileError::Read { path: path.to_owned(), source }.into()),
+    }
+}
+
+fn missing_in<'a>(text: &[u8], lines: &[&'a str]) -> Vec<&'a str> {
+    let has = |line: &str| text.split(|byte| *byte == b'\n').any(|there| there.trim_ascii() == line.as_bytes());
+    lines.iter().copied().filter(|line| !has(line)).collect()
+}
+
 /// Adds to the text file `path` those of `lines` that it has not. Returns the added ones.
 ///
 /// # Errors
 /// [`InitError`], naming the file.
 pub fn add_lines<'a>(path: &Path, heading: &str, lines: &[&'a str]) -> Result<Vec<&'a str>, InitError> {
-    let before = match read_regular(path, LARGEST_FILE) {
-        Ok(file) => Some(file.bytes.expose().to_vec()),
-        Err(ReadError::NotFound) => None,
-        Err(source) => return Err(FileError::Read { path: path.to_owned(), source }.into()),
-    };
+    let before = text_of(path)?;
     let text = before.as_deref().unwrap_or_default();
-    let has = |line: &str| text.split(|byte| *byte == b'\n').any(|there| there.trim_ascii() == line.as_bytes());
-    let missing: Vec<&str> = lines.iter().copied().filter(|line| !has(line)).collect();
+    let missing = missing_in(text, lines);
     if missing.is_empty() {
         return Ok(missing);
     }

@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 
 use super::signals::{DeathSignals, StopSignal};
+use crate::secret::SecretString;
 
 /// Whether `descriptor` is a terminal.
 pub fn is_terminal(descriptor: impl AsFd) -> bool {
@@ -64,6 +65,12 @@ pub fn ask_line(prompt: &str, signals: Option<&DeathSignals>) -> Result<Option<S
 pub fn show_line(text: &str) -> bool {
     let Ok(mut terminal) = OpenOptions::new().write(true).open("/dev/tty") else { return false };
     terminal.write_all(format!("{}\n", escape_for_terminal(text)).as_bytes()).is_ok()
+}
+
+/// Shows a private key on the terminal, in a line of its own; `false` if there is no terminal. No copy of it is made.
+pub fn show_secret(text: &SecretString) -> bool {
+    let Ok(mut terminal) = OpenOptions::new().write(true).open("/dev/tty") else { return false };
+    terminal.write_all(text.expose().as_bytes()).and_then(|()| terminal.write_all(b"\n")).is_ok()
 }
 
 /// Why a question got no answer.

@@ -1,6 +1,9 @@
 //! `init` makes a repository ready, says what it did, and does nothing twice.
 
-use std::os::unix::fs::PermissionsExt;
+mod recovery;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -20,6 +23,77 @@ fn repository() -> Option<Sandbox> {
     let sandbox = Sandbox::empty();
     git(&sandbox, &["init", "-q"]);
     Some(sandbox)
+}
+
+/// Every file and folder below `folder`: mode, time of the last change, and bytes.
+fn everything_below(folder: &Path) -> BTreeMap<String, (u32, i64, i64, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = path.symlink_metadata().unwrap();
+            let bytes = if metadata.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
+            found.insert(path.display().to_string(), (metadata.mode(), metadata.mtime(), metadata.mtime_nsec(), bytes));
+            if metadata.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn running_it_again_changes_no_byte_no_mode_and_no_time_anywhere() {
+    let Some(sandbox) = repository() else { return };
+    sandbox.write(".env", "A=canary\n");
+    sandbox.write(".gitignore", "*.env\n");
+    assert_eq!(sandbox.run(&["init", "--yes"]).code, 0);
+    git(&sandbox, &["add", "-A"]);
+    let before = everything_below(sandbox.root());
+    for arguments in [&["init", "--yes"][..], &["init"], &["init", "--dry-run"]] {
+        let again = sandbox.run(arguments);
+        assert_eq!(again.code, 0, "{}", again.stderr);
+        assert!(everything_below(sandbox.root()) == before, "{arguments:?} changes something");
+        assert!(!again.stdout.contains("would add") && !again.stdout.contains("added"), "{}", again.stdout);
+    }
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_says_what_the_run_behind_it_does() {
+    let Some(sandbox) = repository() else { return };
+    sandbox.write(".env", "TOKEN=canary\nPORT_unencrypted=1\n");
+    git(&sandbox, &["add", "-f", ".env"]);
+    git(&sandbox, &["commit", "-qm", "oops"]);
+    let before = everything_below(sandbox.root());
+    for arguments in [
+        &["init", "--dry-run"][..],
+        &["init", "-n", "--yes", "--allow-plaintext", "PORT*"],
+        &["init", "-n", "--recovery", RECIPIENT],
+    ] {
+        let said = sandbox.run(arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {}", said.stderr);
+        assert!(everything_below(sandbox.root()) == before, "{arguments:?} changes something");
+        for text in [
+            "identity: would be new in ",
+            "rule: would be new in .sops.yaml",
+            ".gitignore: would add .env, .env.local",
+            ".gitattributes: would add *.env text",
+            "git config: would add diff.dotsops.textconv",
+            "secrets.env: would be made from .env",
+            "to do: git rm --cached .env",
+            "to do: change these at their source: TOKEN",
+        ] {
+            assert!(said.stdout.contains(text), "{arguments:?}, `{text}`: {}", said.stdout);
+        }
+        let asks = said.stdout.contains("would stay in clear, if you agree: PORT_unencrypted");
+        assert_eq!(asks, !arguments.contains(&"--allow-plaintext"), "{}", said.stdout);
+    }
+    let done = sandbox.run(&["init", "--yes", "--allow-plaintext", "*"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    for path in [".sops.yaml", ".gitignore", ".gitattributes", "secrets.env"] {
+        assert!(sandbox.path(path).exists(), "{path}");
+    }
 }
 
 fn everything(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {

@@ -209,6 +209,23 @@ pub(super) fn consent_to_clear(
     allowed: &[String],
     surroundings: &Surroundings,
 ) -> Result<(), Failure> {
+    let names = names_in_clear(prepared, metadata, allowed, surroundings);
+    if names.is_empty() {
+        return Ok(());
+    }
+    match ask(&format!("Under this rule these stay in clear: {}. Go on?", names.join(", "))) {
+        Answer::Yes => Ok(()),
+        Answer::No | Answer::Nobody => Err(Failure::would_be_clear(&names)),
+    }
+}
+
+/// What would stay in clear and is not `allowed` to.
+pub(super) fn names_in_clear(
+    prepared: &Prepared,
+    metadata: &Metadata,
+    allowed: &[String],
+    surroundings: &Surroundings,
+) -> Vec<String> {
     let selection = &metadata.selection;
     let InClear { names, comments } = leaves_in_clear(&prepared.tree, selection);
     if !comments.is_empty() {
@@ -222,13 +239,7 @@ pub(super) fn consent_to_clear(
         names.extend(prepared.fixed_lines.iter().map(|line| format!("line {line}, a comment now")));
     }
     names.retain(|name| !allowed.iter().any(|pattern| glob_matches(pattern, name)));
-    if names.is_empty() {
-        return Ok(());
-    }
-    match ask(&format!("Under this rule these stay in clear: {}. Go on?", names.join(", "))) {
-        Answer::Yes => Ok(()),
-        Answer::No | Answer::Nobody => Err(Failure::would_be_clear(&names)),
-    }
+    names
 }
 
 /// Asks, if the user could not read the result. Who holds no identity at all is only told, as long as the plaintext stays.

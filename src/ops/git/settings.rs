@@ -96,18 +96,20 @@ pub struct Settled {
     pub others: Vec<(&'static str, String)>,
 }
 
-/// Makes those of `settings` that `repository` has no value for.
+/// Makes those of `settings` that `repository` has no value for; in a `dry_run` only tells which.
 ///
 /// # Errors
 /// [`GitRefused`]; those before it are made.
-pub fn settle(repository: &Repository, settings: &[(&'static str, String)]) -> Result<Settled, GitRefused> {
+pub fn settle(repository: &Repository, settings: &[(&'static str, String)], dry_run: bool) -> Result<Settled, GitRefused> {
     let mut settled = Settled::default();
     for (name, value) in settings {
         match repository.setting(name)? {
             Some(there) if there == *value => {}
             Some(there) => settled.others.push((name, there)),
             None => {
-                repository.set(name, value)?;
+                if !dry_run {
+                    repository.set(name, value)?;
+                }
                 settled.added.push(name);
             }
         }

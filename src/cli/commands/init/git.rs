@@ -12,14 +12,14 @@ impl Ready<'_> {
     pub(super) fn git_files(&self) -> Result<(), Failure> {
         let file = &self.arguments.file;
         let ignore = self.root.join(".gitignore");
-        let added = init::add_lines(&ignore, "plaintext twins of encrypted files", &init::ignore_lines(file))?;
+        let added = self.add_lines(&ignore, "plaintext twins of encrypted files", &init::ignore_lines(file))?;
         self.say_added(".gitignore", &added)?;
         let absolute = std::path::absolute(file)?;
         self.attributes(&absolute)?;
         if self.repository.as_ref().is_some_and(|repository| repository.ignores(&absolute)) {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             let line = format!("!{name}");
-            let added = init::add_lines(&ignore, "encrypted, so it belongs into git", &[&line])?;
+            let added = self.add_lines(&ignore, "encrypted, so it belongs into git", &[&line])?;
             self.say_added(".gitignore", &added)?;
             if self.repository.as_ref().is_some_and(|repository| repository.ignores(&absolute)) {
                 self.surroundings
@@ -35,7 +35,7 @@ impl Ready<'_> {
         let text = file::read_bytes(&path).map(|read| String::from_utf8_lossy(read.bytes.expose()).into_owned());
         let attributes = Attributes::of(file, self.repository.as_ref(), &text.unwrap_or_default());
         let lines: Vec<&str> = attributes.line.as_deref().into_iter().collect();
-        let added = init::add_lines(
+        let added = self.add_lines(
             &path,
             "encrypted files; in each clone, `dotsops init` tells git to show and merge them by name",
             &lines,
@@ -55,7 +55,7 @@ impl Ready<'_> {
                 false => self.say(format_args!("git: there is no program `git`; once it is installed, run `dotsops init` again")),
             };
         };
-        let Ok(settled) = settings::settle(repository, &settings::running(&self.program()?)) else {
+        let Ok(settled) = settings::settle(repository, &settings::running(&self.program()?), self.arguments.dry_run) else {
             let root = shell_word(repository.root());
             self.surroundings
                 .output

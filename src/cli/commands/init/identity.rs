@@ -20,6 +20,10 @@ impl Ready<'_> {
             return Ok(recipient.clone());
         }
         let path = self.surroundings.environment.key_file().ok_or_else(Failure::no_home)?;
+        if self.arguments.dry_run {
+            self.say(format_args!("identity: would be new in {}", path.display()))?;
+            return Ok(generate_identity().recipient);
+        }
         let recipient = keygen::create(&path, generate_identity(), None, self.surroundings)?;
         self.say(format_args!("identity: {recipient}, new in {}; keep a copy of that file in a safe place", path.display()))?;
         keygen::warn_of_repository(&path, self.surroundings);

@@ -3,6 +3,7 @@
 mod git;
 mod identity;
 mod plaintext;
+mod recovery;
 mod rule;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ use crate::ops::{file, init};
 /// Does what is missing and says so: an identity for you, a rule in .sops.yaml, lines in .gitignore and .gitattributes, git's settings
 /// for this clone, and, if there is a plaintext .env and you agree, an encrypted file made from it. Running it again changes nothing.
 ///
+/// A key that is lost takes its files with it. So a first run offers a recovery key: a second one, written where you say or shown
+/// once, to be kept where no machine is.
+///
 /// With these settings git shows encrypted files by name, values masked (`git diff`, `git log -p`), and merges them by name. They belong to
 /// a clone, so whoever makes one runs this once.
 #[derive(clap::Args)]
@@ -33,6 +37,14 @@ pub struct Arguments {
     /// Encrypt an existing plaintext .env without asking; the plaintext itself stays
     #[arg(long, short)]
     yes: bool,
+
+    /// Let this public key read the files too: that of a second key, which you keep offline; only where there is no .sops.yaml yet
+    #[arg(long, value_name = "PUBLIC_KEY")]
+    recovery: Option<String>,
+
+    /// Say what would be done, and do nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
 
     /// Leave the value of NAME in clear without asking (`*` stands for any text; repeatable)
     #[arg(long, value_name = "NAME")]
@@ -53,7 +65,9 @@ struct Ready<'a> {
 /// Goes through the steps; each says what it did.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let here = working_directory()?;
-    left_behind::look(surroundings);
+    if !arguments.dry_run {
+        left_behind::look(surroundings);
+    }
     let git = surroundings.environment.git();
     let mut ready = Ready {
         arguments: &arguments,
@@ -93,9 +107,18 @@ impl Ready<'_> {
         Ok(self.surroundings.output.line(&text.to_string())?)
     }
 
+    /// Adds to the text file `path` what it lacks of `lines`.
+    fn add_lines<'a>(&self, path: &Path, heading: &str, lines: &[&'a str]) -> Result<Vec<&'a str>, Failure> {
+        Ok(match self.arguments.dry_run {
+            true => init::missing_lines(path, lines)?,
+            false => init::add_lines(path, heading, lines)?,
+        })
+    }
+
     fn say_added(&self, name: &str, added: &[&str]) -> Result<(), Failure> {
         match added {
             [] => self.say(format_args!("{name}: nothing to add")),
+            lines if self.arguments.dry_run => self.say(format_args!("{name}: would add {}", lines.join(", "))),
             lines => self.say(format_args!("{name}: added {}", lines.join(", "))),
         }
     }

@@ -40,7 +40,8 @@ impl Ready<'_> {
             return if known.is_some() { self.say_public(&plaintext, bytes.expose()) } else { Ok(()) };
         }
         let question = format!("Encrypt {} into {}?", plaintext.display(), file.display());
-        if !self.arguments.yes && ask(&question) != Answer::Yes {
+        let dry_run = self.arguments.dry_run;
+        if !self.arguments.yes && !dry_run && ask(&question) != Answer::Yes {
             return self.say(format_args!(
                 "{}: left as it is; `dotsops encrypt -o {} {}` encrypts it",
                 plaintext.display(),
@@ -57,7 +58,17 @@ impl Ready<'_> {
         let prepared = encrypt::prepare(bytes.expose(), &metadata.selection, format, false)
             .map_err(|error| Failure::cannot_store(&plaintext, error, Some(&fix)))?;
         encrypt_command::tell(&prepared, self.surroundings)?;
-        encrypt_command::consent_to_clear(&prepared, &metadata, &self.arguments.allow_plaintext, self.surroundings)?;
+        let allowed = &self.arguments.allow_plaintext;
+        if dry_run {
+            let in_clear = encrypt_command::names_in_clear(&prepared, &metadata, allowed, self.surroundings);
+            if !in_clear.is_empty() {
+                self.say(format_args!("under this rule these would stay in clear, if you agree: {}", in_clear.join(", ")))?;
+            }
+            let how = if self.arguments.yes { "" } else { ", if you agree" };
+            self.say(format_args!("{}: would be made from {}{how}", file.display(), plaintext.display()))?;
+            return if known.is_some() { self.say_public(&plaintext, bytes.expose()) } else { Ok(()) };
+        }
+        encrypt_command::consent_to_clear(&prepared, &metadata, allowed, self.surroundings)?;
         init::encrypt_into(file, prepared, metadata, format, &self.keyring, self.surroundings.now())?;
         self.say(format_args!("{}: made from {}, and read back", file.display(), plaintext.display()))?;
         if known.is_some() {
