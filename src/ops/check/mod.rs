@@ -17,8 +17,8 @@ use super::edit::example::is_example;
 use super::file::{self, FileError};
 use crate::config::{Config, ConfigError};
 use crate::dialect::{self, scanner};
-use crate::document::{EncryptedDocument, NotADocument};
-use crate::format::{Syntax, detect, dotenv};
+use crate::document::EncryptedDocument;
+use crate::format::{ParseError, Syntax, detect, dotenv, has_tokens};
 use crate::secret::SecretBytes;
 use place::Place;
 
@@ -57,7 +57,7 @@ impl Subject<'_> {
             Some(Syntax::Dotenv) | None if !has_name => Nature::Other,
             Some(Syntax::Dotenv) => Nature::Encrypted,
             Some(_) => Nature::OtherSyntax,
-            None if crate::format::has_tokens(text) => Nature::Encrypted,
+            None if has_tokens(text) => Nature::Encrypted,
             None if is_example(self.path) || !has_values(text) => Nature::Other,
             None => Nature::Plaintext,
         }
@@ -117,17 +117,13 @@ fn has_values(text: &[u8]) -> bool {
 }
 
 fn line_of(error: &FileError) -> Option<usize> {
-    use crate::format::ParseError;
-    match error {
-        FileError::Parse { source, .. } => match source {
-            ParseError::TooManyEntries { line }
-            | ParseError::NoEquals { line }
-            | ParseError::MergeConflict { line }
-            | ParseError::StrayCarriageReturn { line }
-            | ParseError::Metadata { line, .. } => Some(*line),
-            _ => None,
-        },
-        FileError::NotADocument { source: NotADocument::Metadata(_) | NotADocument::Plaintext, .. } => None,
+    let FileError::Parse { source, .. } = error else { return None };
+    match source {
+        ParseError::TooManyEntries { line }
+        | ParseError::NoEquals { line }
+        | ParseError::MergeConflict { line }
+        | ParseError::StrayCarriageReturn { line }
+        | ParseError::Metadata { line, .. } => Some(*line),
         _ => None,
     }
 }

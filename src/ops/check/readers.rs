@@ -72,7 +72,7 @@ fn line_of(recipient: &str, text: &[u8]) -> Option<usize> {
 
 fn weaknesses(metadata: &Metadata) -> Vec<Sort> {
     let mut found = Vec::new();
-    if !metadata.mac.as_deref().is_some_and(|mac| Token::parse(mac).is_ok()) {
+    if metadata.mac.as_deref().is_none_or(|mac| Token::parse(mac).is_err()) {
         found.push(Sort::NoMac);
     }
     if hangs_on_one_key(metadata) {

@@ -103,7 +103,12 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     }
     surroundings.output.progress(None);
     run.configs(&here);
-    run.end(arguments.format)
+    let nothing = match (arguments.staged, arguments.files.is_empty()) {
+        (true, _) => "nothing is staged that is encrypted, or that a rule wants encrypted",
+        (false, true) => "git tracks nothing here that is encrypted, or that a rule wants encrypted",
+        (false, false) => "none of these files is encrypted, or has anything to encrypt",
+    };
+    run.end(arguments.format, nothing)
 }
 
 /// The files that are meant.
@@ -213,7 +218,7 @@ impl Run<'_> {
         }
     }
 
-    fn end(self, form: Form) -> Result<ExitCode, Failure> {
+    fn end(self, form: Form, nothing: &str) -> Result<ExitCode, Failure> {
         let output = &self.surroundings.output;
         self.report.print(form, output)?;
         match self.others {
@@ -221,7 +226,7 @@ impl Run<'_> {
             1 => output.note("an encrypted file of another syntax than dotenv was not looked at"),
             others => output.note(format_args!("{others} encrypted files of other syntaxes than dotenv were not looked at")),
         }
-        output.note(self.report.summary());
+        output.note(self.report.summary(nothing));
         let is_no = self.report.findings() > 0 || self.surroundings.strict && self.report.notes() > 0;
         Ok(match self.worst {
             ExitCode::Done if is_no => ExitCode::No,

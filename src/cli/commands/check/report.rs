@@ -57,14 +57,14 @@ impl Report {
         self.lines.len() - self.findings()
     }
 
-    /// The last line for people.
-    pub fn summary(&self) -> String {
+    /// The last line for people; `nothing` is said where there was nothing to look at.
+    pub fn summary(&self, nothing: &str) -> String {
         let counted = |count: usize, one: &str| match count {
             1 => format!("1 {one}"),
             count => format!("{count} {one}s"),
         };
         match (self.files, self.findings(), self.notes()) {
-            (0, 0, 0) => "there is no encrypted file here, and no plaintext that a rule wants encrypted".to_owned(),
+            (0, 0, 0) => nothing.to_owned(),
             (files, 0, 0) => format!("{} looked at, nothing found", counted(files, "file")),
             (files, findings, notes) => {
                 format!("{} looked at: {}, {}", counted(files, "file"), counted(findings, "finding"), counted(notes, "note"))
