@@ -15,7 +15,7 @@ const END: &str = "-----END AGE ENCRYPTED FILE-----";
 const COLUMNS: usize = 64;
 
 /// Armors `bytes`: LF line ends, the last line too.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(in crate::keys) fn encode(bytes: &[u8]) -> String {
     let base64 = STANDARD.encode(bytes);
     let mut armored = String::with_capacity(BEGIN.len() + END.len() + base64.len() * 66 / COLUMNS + 4);
     armored.push_str(BEGIN);

@@ -1,5 +1,8 @@
 use super::*;
+use crate::keys::age::armor;
 use crate::keys::age::generate::generate_post_quantum_identity;
+use crate::keys::outside::{Ask, NoAnswer, Question};
+use crate::secret::SecretString;
 
 const RECIPIENT: &str = "age1syfl80l704uvg7exdg67ljh39xhns9ch8twtxyxqh46kjkdc2sqssdu40w";
 const IDENTITY: &str = "AGE-SECRET-KEY-1UWHKKUN6W4VPL5WGMKP890C4PH7C2KZQ0N4DN4TP3N9N3MZYKWDQSRUPA8";
@@ -184,8 +187,43 @@ fn an_identity_file_offers_what_is_derived_from_it_and_never_what_its_comment_cl
     assert_eq!(found, [RECIPIENT, quantum.recipient.as_str()]);
     assert!(offer.is_private);
     assert_eq!(told(&offer), ["line 4: it is a damaged age identity"]);
-    let plugin = of_file(b"AGE-PLUGIN-FAKE-1QYPQX6CF80X").map(|offer| told(&offer));
-    assert!(plugin.unwrap()[0].starts_with("line 1: it is "));
+    let plugin = bech32::encode::<bech32::Bech32>(bech32::Hrp::parse("age-plugin-fake-").unwrap(), &[7; 20]).unwrap();
+    let offer = of_file(plugin.to_uppercase().as_bytes()).unwrap();
+    assert_eq!(told(&offer), ["line 1: it is an identity of age-plugin-fake, which does not tell its public key"]);
+}
+
+/// Knows the passphrase.
+struct Knows;
+
+impl Ask for Knows {
+    fn answer(&self, _question: &Question<'_>) -> Result<SecretString, NoAnswer> {
+        Ok(SecretString::copy_of("tango"))
+    }
+
+    fn confirm(&self, _question: &Question<'_>) -> Result<bool, NoAnswer> {
+        Err(NoAnswer::Nobody)
+    }
+
+    fn show(&self, _plugin: &str, _message: &str) -> Result<(), NoAnswer> {
+        Err(NoAnswer::Nobody)
+    }
+}
+
+#[test]
+fn an_identity_file_with_a_passphrase_offers_its_public_halves_once_that_is_given() {
+    let mut recipient = age::scrypt::Recipient::new(age::secrecy::SecretString::from("tango".to_owned()));
+    recipient.set_work_factor(2);
+    let locked = age::encrypt(&recipient, format!("# mine\n{IDENTITY}\n").as_bytes()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let given = GivenKey::File(folder.path().join("keys.txt"));
+    for bytes in [armor::encode(&locked).into_bytes(), locked] {
+        std::fs::write(folder.path().join("keys.txt"), bytes).unwrap();
+        assert!(matches!(read(&given), Err(GivenError::File { problem: IdentityProblem::NobodyToAsk, .. })));
+        let outside = Outside { ask: Box::new(Knows), ..Outside::default() };
+        let offer = given.read(&Network::default(), &outside).unwrap();
+        assert!(offer.is_private && offer.unusable.is_empty());
+        assert_eq!(offer.candidates.iter().map(|found| found.recipient.as_str()).collect::<Vec<_>>(), [RECIPIENT]);
+    }
 }
 
 #[test]
