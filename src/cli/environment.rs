@@ -219,7 +219,6 @@ impl Environment {
     }
 
     /// How this machine reaches others: the variables that curl and sops go by.
-    #[allow(dead_code)]
     pub fn network(&self) -> Network {
         let first = |names: &[&str]| names.iter().find_map(|name| self.text(name));
         let folders = self.var("SSL_CERT_DIR").map(|folders| std::env::split_paths(&folders).collect());

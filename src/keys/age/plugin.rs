@@ -142,6 +142,11 @@ fn find(name: &str, outside: &Outside) -> Result<PathBuf, PluginError> {
     outside.find(OsStr::new(&format!("age-plugin-{name}"))).map_err(|_| missing())
 }
 
+/// Waits until no other plugin runs, or is asked about.
+fn turn(outside: &Outside) -> MutexGuard<'_, ()> {
+    outside.turn.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Asks whether `program` may run.
 fn agree(name: &str, program: &Path, outside: &Outside) -> Result<(), PluginError> {
     let refused = |was_asked| PluginError::NotAgreed { plugin: name.to_owned(), program: program.to_owned(), was_asked };
