@@ -201,3 +201,148 @@ mod over_https {
         assert_eq!(why, HttpsError::NoConnection(std::io::ErrorKind::ConnectionRefused));
     }
 }
+
+/// What `recipients add` makes of all that: what it asks, says and writes down.
+#[cfg(feature = "https")]
+mod let_in {
+    use std::path::Path;
+
+    use crate::support::https_server::{Opening, Reply, Server, authority, ok, redirect};
+    use crate::support::pty::Pty;
+    use crate::support::sandbox::{Ended, IDENTITY, Sandbox, ended};
+    use crate::support::trace::{Event, Trace, strace};
+
+    use super::{ECDSA, ED25519};
+
+    /// A repository with one encrypted file.
+    fn repository() -> Sandbox {
+        let sandbox = Sandbox::with_identity();
+        sandbox.encrypted("secrets.env", "A=1\n");
+        for arguments in [&["init", "-q"][..], &["add", "."]] {
+            assert_eq!(ended(sandbox.program(Path::new("git")).args(arguments)).code, 0);
+        }
+        sandbox
+    }
+
+    fn add(sandbox: &Sandbox, key: &str, variables: &[(&str, String)]) -> Ended {
+        let mut command = sandbox.dotsops(["recipients", "add", "alice", key, "--yes"]);
+        command.env("SSL_CERT_FILE", authority()).envs(variables.iter().map(|(name, value)| (name, value)));
+        ended(&mut command)
+    }
+
+    fn bare() -> String {
+        ED25519.split(' ').take(2).collect::<Vec<_>>().join(" ").trim().to_owned()
+    }
+
+    #[test]
+    fn the_keys_of_a_user_are_shown_asked_about_and_pinned_by_being_written_down() {
+        let sandbox = repository();
+        let server = Server::new(Opening::Proxy, |_| Reply::Bytes(ok(&format!("{ED25519}{ECDSA}"))));
+        let proxy = [("https_proxy", server.proxy())];
+        let mut command = sandbox.dotsops(["recipients", "add", "alice", "github:alice"]);
+        command.env("SSL_CERT_FILE", authority()).envs(proxy.iter().map(|(name, value)| (name, value)));
+        let fingerprint = "SHA256:";
+        let mut pty = Pty::run(&mut command);
+        pty.wait_for("Let alice read");
+        let before = sandbox.read(".sops.yaml");
+        pty.type_keys("y\n");
+        pty.wait_for("room for a name?");
+        pty.type_keys("y\n");
+        let (code, shown) = pty.end();
+        assert_eq!(code, 0, "{shown}");
+        let (asked, _) = shown.split_once("Let alice read").unwrap();
+        assert!(asked.contains(fingerprint) && asked.contains("ecdsa-sha2-nistp256"), "{shown}");
+        assert!(!before.contains("ssh-ed25519"), "{before}");
+        let after = sandbox.read(".sops.yaml");
+        assert!(after.contains(&bare()) && after.contains("# alice") && !after.contains("github"), "{after}");
+        assert!(sandbox.read("secrets.env").contains(&bare()));
+        // From now on the key counts, and nobody is asked for it again.
+        let calls = server.asked().len();
+        assert_eq!(calls, 2);
+        for line in [&["recipients", "list"][..], &["updatekeys", "--yes"], &["rotate", "secrets.env"]] {
+            let mut command = sandbox.dotsops(line);
+            let ended = ended(command.envs(proxy.iter().map(|(name, value)| (name, value))));
+            assert_eq!(ended.code, 0, "{line:?}: {}", ended.stderr);
+        }
+        assert_eq!(server.asked().len(), calls);
+    }
+
+    #[test]
+    fn whatever_kept_a_key_from_being_got_is_said_with_the_next_step_and_nothing_is_changed() {
+        let sandbox = repository();
+        sandbox.write("ecdsa.pub", ECDSA);
+        sandbox.write("page.html", "<html>\n");
+        let server = Server::new(Opening::Https, |path| {
+            Reply::Bytes(match path {
+                "/moved" => redirect("https://keys.example/"),
+                "/keys" => ok(ED25519),
+                _ => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            })
+        });
+        let github = Server::new(Opening::Proxy, |path| {
+            Reply::Bytes(if path == "/newcomer.keys" { ok("") } else { b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_vec() })
+        });
+        let by_proxy = [("HTTPS_PROXY", github.proxy())];
+        let untrusted = [("SSL_CERT_FILE", authority().with_file_name("server.pem").display().to_string())];
+        let no_proxy_there = [("https_proxy", "socks5://localhost".to_owned())];
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let cases: &[(&str, &[(&str, String)], i32, &[&str])] = &[
+            (IDENTITY, &[], 6, &["private key", "shell's history", "dotsops keygen"]),
+            ("http://example.org/alice", &[], 2, &["over https only", "https://example.org/alice.keys"]),
+            ("https://me:hunter2@example.org/", &[], 2, &["a password in it"]),
+            ("github:../alice", &[], 2, &["no user's name at GitHub", "github:alice"]),
+            ("github:nobody", &by_proxy, 7, &["there is no user nobody at GitHub", "https://github.com/nobody"]),
+            ("github:newcomer", &by_proxy, 7, &["newcomer has no SSH keys at GitHub", "or give the key itself"]),
+            (&server.url("/none"), &[], 7, &["gave no keys", "the answer is 404", "in a browser"]),
+            (&server.url("/moved"), &[], 7, &["sends us on to https://keys.example/", "if you trust that place"]),
+            (&server.url("/keys"), &untrusted, 7, &["does not prove", "SSL_CERT_FILE"]),
+            (&server.url("/keys"), &no_proxy_there, 7, &["proxy that is set cannot be used", "http://HOST:PORT"]),
+            (&format!("https://{nobody}/"), &[], 7, &["no connection: connection refused", "your network"]),
+            ("alice", &[], 7, &["there is no file alice", "github:alice would be"]),
+            ("ecdsa.pub", &[], 3, &["type ecdsa-sha2-nistp256", "ed25519"]),
+            ("page.html", &[], 3, &["there is no public key in page.html", "one to a line"]),
+            ("arn:aws:kms:eu-central-1:1:key/x", &[], 3, &["not supported yet", "use sops"]),
+            ("age1qqqq", &[], 3, &["damaged", "an age public key (age1…)"]),
+        ];
+        let before = [".sops.yaml", "secrets.env"].map(|file| sandbox.read(file));
+        for (key, variables, code, says) in cases {
+            let ended = add(&sandbox, key, variables);
+            assert_eq!(ended.code, *code, "{key}: {}", ended.stderr);
+            for text in says.iter().chain(&["dotsops: hint: "]) {
+                assert!(ended.stderr.contains(text), "{key}, `{text}` is not said: {}", ended.stderr);
+            }
+            assert!(!ended.stderr.contains("hunter2") && !ended.stderr.contains(&IDENTITY[20..]), "{}", ended.stderr);
+        }
+        assert_eq!([".sops.yaml", "secrets.env"].map(|file| sandbox.read(file)), before);
+    }
+
+    #[test]
+    fn a_connection_goes_to_the_address_that_was_given_and_nowhere_else() {
+        let Some(strace) = strace() else { return };
+        let sandbox = repository();
+        let server = Server::of(ED25519);
+        let url = server.url("/alice.keys");
+        let mut command = sandbox.dotsops(["recipients", "add", "alice", &url, "--yes"]);
+        let (mut command, trace) = Trace::of(&strace, command.env("SSL_CERT_FILE", authority()));
+        let ended = ended(&mut command);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        let events = trace.events();
+        let calls: Vec<&String> =
+            events.iter().filter_map(|event| if let Event::Socket(call) = event { Some(call) } else { None }).collect();
+        let connections: Vec<_> = calls.iter().filter(|call| call.starts_with("connect(")).collect();
+        let port = url.split([':', '/']).nth(4).unwrap();
+        assert_eq!(connections.len(), 1, "{calls:#?}");
+        assert!(connections[0].contains("127.0.0.1") && connections[0].contains(port), "{connections:#?}");
+    }
+
+    #[test]
+    fn text_from_an_address_cannot_drive_the_terminal_or_write_lines_of_its_own() {
+        let sandbox = repository();
+        let odd = format!("{} \u{1b}[2Jmallory\u{202e}\nssh-dss \u{1b}]0;x\u{7}\n", bare());
+        let server = Server::of(&odd);
+        let mut command = sandbox.dotsops(["recipients", "add", "alice", &server.url("/"), "--dry-run"]);
+        let (code, shown) = Pty::run(command.env("SSL_CERT_FILE", authority())).end();
+        assert_eq!(code, 0, "{shown}");
+        assert!(shown.contains(r"\x1b[2Jmallory") && !shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown:?}");
+    }
+}
