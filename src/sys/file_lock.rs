@@ -49,8 +49,9 @@ impl FileLock {
             Err(error) => return Err(unusable(error.into())),
         }
         // The file stays when the lock is freed: removing it would let two processes lock two files of one name.
-        file.set_len(0).map_err(unusable)?;
-        file.write_all(Holder::this_process().to_line().as_bytes()).map_err(unusable)?;
+        // Not emptied first: some file systems put a file that was emptied and written anew on the disk when it is closed.
+        let line = Holder::this_process().to_line();
+        file.write_all(line.as_bytes()).and_then(|()| file.set_len(line.len() as u64)).map_err(unusable)?;
         fault_point!(LockTaken);
         Ok(Self { file })
     }
@@ -190,7 +191,8 @@ impl Holder {
         let mut line = String::new();
         // A holder that has just begun may not have written it yet: then nothing is known, which is no reason to fail.
         let _ = file.take(4096).read_to_string(&mut line);
-        let mut words = line.trim_end().splitn(3, ' ');
+        // Behind it the end of an older one may stand for a moment.
+        let mut words = line.lines().next().unwrap_or_default().trim_end().splitn(3, ' ');
         let pid = words.next().and_then(|pid| pid.parse().ok());
         let since = words.next().and_then(|seconds| seconds.parse().ok());
         let since = since.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
