@@ -3,6 +3,7 @@
 //! A config is one choice on each of the axes in [`layouts`], so that every two choices that can meet do meet in some config. Each is
 //! edited by add and by remove. What it means then is told by our own reading, and by the real sops, which encrypts a file by it.
 
+mod laws;
 mod layouts;
 mod pairwise;
 
@@ -16,7 +17,7 @@ use dotsops::config::editing::{self, EditError, NewRecipient, StringForm};
 use dotsops::keys::Kind;
 
 use crate::support::peers::say;
-use crate::support::random::{Random, number_from};
+use crate::support::random::{Random, number_from, seed};
 use crate::support::sops::Sops;
 use layouts::{AXES, Axis, Case, Laid, Member, PEOPLE, space};
 use pairwise::pairs_of;
@@ -105,6 +106,39 @@ fn sops_encrypts_for_exactly_those_whom_an_edited_config_names() {
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(wrong.is_empty(), "{} of {}\n{}", wrong.len(), CASES.len(), wrong.join("\n"));
+}
+
+/// How many spoilt texts are edited; `$DOTSOPS_SPOILT_CONFIGS` changes it.
+const SPOILT: usize = 300;
+
+#[test]
+fn whatever_a_text_is_an_edit_is_right_or_refused() {
+    let seed = seed();
+    say(&format!("spoilt configs: DOTSOPS_SEED={seed}"));
+    let mut random = Random(seed);
+    let count = number_from("DOTSOPS_SPOILT_CONFIGS").map_or(SPOILT, |count| count as usize);
+    let edits: usize = (0..count).map(|_| laws::edit_everywhere(&spoilt(&mut random))).sum();
+    assert!(edits > count / 2, "only {edits} edits were not refused");
+}
+
+/// The text of some layout with a few bits put in or taken out.
+fn spoilt(random: &mut Random) -> String {
+    const BITS: [&str; 36] = [
+        "\n", "\n", "\r", " ", "  ", "\t", "-", "- ", ":", ": ", " # ", "#", "'", "\"", "[", "]", "{", "}", ",", ",", "&x ",
+        "*x", "<<: ", "|", ">", "!t ", "%", "?", "\\", "é", "\u{feff}", "~", "---\n", "...", "age: ", PEOPLE[1],
+    ];
+    let mut text = CASES[random.below(CASES.len())].laid().text();
+    for _ in 0..random.below(4) {
+        let mut at = random.below(text.len() + 1);
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let rest = text.split_off(at);
+        let cut: String = rest.chars().skip(random.below(4)).collect();
+        text.push_str(random.pick(&BITS));
+        text.push_str(if random.once_in(2) { &cut } else { &rest });
+    }
+    text
 }
 
 fn add(case: &Case, laid: &Laid) -> Result<String, EditError> {
