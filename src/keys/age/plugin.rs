@@ -157,11 +157,6 @@ fn agree(name: &str, program: &Path, outside: &Outside) -> Result<(), PluginErro
     }
 }
 
-/// To be held while a plugin is asked about and runs.
-fn turn(outside: &Outside) -> MutexGuard<'_, ()> {
-    outside.turn.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A conversation with a plugin.
 struct Talk<'a> {
     plugin: &'a str,
