@@ -208,7 +208,7 @@ fn readable(
         changed.contains(&path) || !path.exists() && rule()
     };
     let mut progress = |done: usize, count: usize| {
-        if count >= 1000 && done % 100 == 0 {
+        if count >= 1000 && done.is_multiple_of(100) {
             work.surroundings.output.progress(Some(format_args!("{done} of {count} versions in git's history looked at")));
         }
     };
