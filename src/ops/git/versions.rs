@@ -184,8 +184,7 @@ impl Versions {
     fn read(&mut self, said: io::Take<impl Read>) -> io::Result<bool> {
         let mut said = BufReader::new(said);
         let mut commit = None;
-        loop {
-            let Some(word) = word(&mut said)? else { break };
+        while let Some(word) = word(&mut said)? {
             let word = word.strip_prefix(b"\n").unwrap_or(&word);
             match word {
                 [1, rest @ ..] => commit = Some(commit_of(rest).ok_or(io::ErrorKind::InvalidData)?),

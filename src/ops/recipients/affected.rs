@@ -54,8 +54,13 @@ impl Affected {
         let mut groups = std::mem::take(&mut metadata.key_groups);
         for group in &mut groups {
             // The file is opened by what it had.
-            let stays = |key: &&Box<dyn MasterKey>| !is_among(key.kind(), key.recipient(), keys);
-            let staying = group.keys.iter().filter(stays).filter_map(|key| from_fields(key.kind(), &key.to_fields()).ok());
+            let stays = |key: &&dyn MasterKey| !is_among(key.kind(), key.recipient(), keys);
+            let staying = group
+                .keys
+                .iter()
+                .map(|key| &**key)
+                .filter(stays)
+                .filter_map(|key| from_fields(key.kind(), &key.to_fields()).ok());
             let staying = KeyGroup { keys: staying.collect() };
             metadata.key_groups.push(std::mem::replace(group, staying));
         }
@@ -92,8 +97,8 @@ impl Affected {
             return true;
         }
         let mine: Vec<Key> = keyring.recipients().into_iter().map(|(_, recipient)| (Kind::Age, recipient)).collect();
-        let is_mine = |key: &Box<dyn MasterKey>| key.kind() != Kind::Age || is_among(key.kind(), key.recipient(), &mine);
-        let own = self.groups.iter().filter(|group| group.keys.iter().any(is_mine)).count();
+        let is_mine = |key: &dyn MasterKey| key.kind() != Kind::Age || is_among(key.kind(), key.recipient(), &mine);
+        let own = self.groups.iter().filter(|group| group.keys.iter().any(|key| is_mine(&**key))).count();
         own >= needed(self.threshold, self.groups.len())
     }
 }
