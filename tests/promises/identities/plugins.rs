@@ -201,6 +201,15 @@ fn nobody_is_asked_about_a_plugin_that_they_named_themselves() {
         assert_eq!(ended.code, 0, "{arguments:?}: {}", ended.stderr);
         assert!(runs(&fake.log) > before, "{arguments:?}");
     }
+    fake.sandbox.write(".sops.yaml", format!("creation_rules:\n  - age:\n      - {RECIPIENT}\n"));
+    for arguments in [&["init", "-q"][..], &["add", "."]] {
+        assert_eq!(ended(fake.sandbox.program(Path::new("git")).args(arguments)).code, 0);
+    }
+    let own = [("SOPS_AGE_KEY", crate::support::sandbox::IDENTITY)];
+    fs::write(fake.sandbox.path("secrets.env"), fake.run(&["encrypt", "plain.env"], &own).stdout).unwrap();
+    let before = runs(&fake.log);
+    let added = fake.run(&["recipients", "add", "bob", &pair.recipient, "--yes"], &own);
+    assert!(added.code == 0 && runs(&fake.log) > before, "{}", added.stderr);
 }
 
 #[test]

@@ -63,7 +63,11 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         return Err(Failure::no_person_name());
     }
     let given = GivenKey::parse(&words(key)?)?;
-    let work = Work::begin(format!("recipients add {name}"), yes, dry_run, surroundings)?;
+    let typed: &[String] = if let GivenKey::Recipient(recipient) = &given { std::slice::from_ref(recipient) } else { &[] };
+    let work = Work {
+        keyring: surroundings.environment.keyring_naming(typed),
+        ..Work::begin(format!("recipients add {name}"), yes, dry_run, surroundings)?
+    };
     let output = &surroundings.output;
     let into = chosen_rules(&work, &name, file.as_ref(), all_rules)?;
     let groups = into.iter().map(|rule| group_of(&work, *rule, group)).collect::<Result<Vec<_>, _>>()?;
