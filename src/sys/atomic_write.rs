@@ -52,17 +52,23 @@ pub enum ReadOnly {
 /// # Errors
 /// [`ReplaceError`], about `target`. Except for [`ReplaceError::NotDurable`] the target is as it was and nothing is left beside it.
 pub fn replace(target: &Path, bytes: &[u8], expected: Expected<'_>, read_only: ReadOnly) -> Result<(), ReplaceError> {
-    Replacement { bytes, expected, read_only, private: false, when: Durable::Now }.perform(target)
+    Replacement { bytes, expected, read_only, private: false, when: Durable::Now }.perform(target).map(drop)
 }
 
 /// The same, for one of many files that are put on the disk together, by [`super::file_systems::FileSystems::sync`]; what killed
 /// processes left beside them is to be removed together as well, by [`super::temporary::remove_all_leftovers`].
 ///
-/// Until then a power cut may leave the new name with an empty file, or one that has zeros in it.
+/// Until then a power cut may leave the new name with an empty file, or one that has zeros in it. The old file is given back: its space is
+/// free when it is dropped, which can take the system longer than everything else.
 ///
 /// # Errors
 /// As for [`replace`].
-pub fn replace_one_of_many(target: &Path, bytes: &[u8], expected: Expected<'_>, read_only: ReadOnly) -> Result<(), ReplaceError> {
+pub fn replace_one_of_many(
+    target: &Path,
+    bytes: &[u8],
+    expected: Expected<'_>,
+    read_only: ReadOnly,
+) -> Result<Option<File>, ReplaceError> {
     Replacement { bytes, expected, read_only, private: false, when: Durable::Later }.perform(target)
 }
 
@@ -73,6 +79,7 @@ pub fn replace_one_of_many(target: &Path, bytes: &[u8], expected: Expected<'_>, 
 pub fn write_private(target: &Path, bytes: &SecretBytes, read_only: ReadOnly) -> Result<(), ReplaceError> {
     Replacement { bytes: bytes.expose(), expected: Expected::Whatever, read_only, private: true, when: Durable::Now }
         .perform(target)
+        .map(drop)
 }
 
 /// Writes a secret to `target`, which must not be there yet, with mode 0600.
@@ -83,6 +90,7 @@ pub fn write_new_private(target: &Path, bytes: &SecretBytes) -> Result<(), Repla
     let bytes = bytes.expose();
     Replacement { bytes, expected: Expected::Absent, read_only: ReadOnly::Refuse, private: true, when: Durable::Now }
         .perform(target)
+        .map(drop)
 }
 
 /// Tells in advance what [`replace`] would refuse about a file that is there: other names for it, a mode that forbids writing.
@@ -196,6 +204,14 @@ struct Replacement<'a> {
     when: Durable,
 }
 
+/// What became of a new file.
+enum Placed {
+    /// It is the target; this is the old one.
+    As(Option<File>),
+    /// It was made without a name, and cannot be given one here.
+    Nowhere,
+}
+
 /// When a new file is safe from a power cut.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Durable {
@@ -204,7 +220,8 @@ enum Durable {
 }
 
 impl Replacement<'_> {
-    fn perform(&self, target: &Path) -> Result<(), ReplaceError> {
+    /// Gives back the old file, if there was one.
+    fn perform(&self, target: &Path) -> Result<Option<File>, ReplaceError> {
         let resolved = resolve_target(target)?;
         let (Some(parent), Some(name)) = (resolved.parent(), resolved.file_name()) else {
             return Err(ReplaceError::NotRegular);
@@ -215,21 +232,27 @@ impl Replacement<'_> {
         if self.when == Durable::Now {
             remove_leftovers(&directory, &name);
         }
-        if !self.place(&directory, &name, Made::Unnamed)? {
-            self.place(&directory, &name, Made::Named)?;
+        let old = match self.place(&directory, &name, Made::Unnamed)? {
+            Placed::As(old) => old,
+            Placed::Nowhere => match self.place(&directory, &name, Made::Named)? {
+                Placed::As(old) => old,
+                Placed::Nowhere => None,
+            },
+        };
+        if self.is_synced() {
+            sync_directory(&directory)?;
         }
-        match self.is_synced() {
-            true => sync_directory(&directory),
-            false => Ok(()),
-        }
+        Ok(old)
     }
 
-    /// Puts a new file in the target's place; `false` if that cannot be done with one that is `made` without a name.
-    fn place(&self, directory: &OwnedFd, name: &CString, made: Made) -> Result<bool, ReplaceError> {
+    /// Puts a new file in the target's place.
+    fn place(&self, directory: &OwnedFd, name: &CString, made: Made) -> Result<Placed, ReplaceError> {
         let old = open_old(directory, name)?;
         self.check(old.as_ref().map(|(_, metadata)| metadata))?;
 
-        let Some(mut new) = Temporary::create(directory, name, self.private || old.is_some(), made)? else { return Ok(false) };
+        let Some(mut new) = Temporary::create(directory, name, self.private || old.is_some(), made)? else {
+            return Ok(Placed::Nowhere);
+        };
         fault_point!(Reserve);
         reserve(&new.file, self.bytes.len() as u64)?;
         fault_point!(Reserved);
@@ -256,10 +279,11 @@ impl Replacement<'_> {
             }
         }
         fault_point!(Compared);
-        match old {
-            Some(_) => new.replace_target(),
-            None => new.become_target(),
-        }
+        let is_placed = match &old {
+            Some(_) => new.replace_target()?,
+            None => new.become_target()?,
+        };
+        Ok(if is_placed { Placed::As(old.map(|(file, _)| file)) } else { Placed::Nowhere })
     }
 
     /// Whether this file is put on the disk by itself.

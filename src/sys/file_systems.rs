@@ -48,7 +48,7 @@ impl FileSystems {
         fault_point!(RoomTake);
         let Some((_, folder)) = self.0.iter().find(|(known, _)| *known == device) else { return Ok(None) };
         let Some(file) = create_unnamed(folder, true)? else { return Ok(None) };
-        match reserve(&file, needed.max(kept)).and_then(|()| Ok(file.set_len(kept)?)) {
+        match reserve(&file, needed.max(kept)).and_then(|()| file.set_len(kept)) {
             Ok(()) => Ok(Some(SetAside(file))),
             Err(error) if [Some(Errno::NOTSUP), Some(Errno::NOSYS)].contains(&Errno::from_io_error(&error)) => Ok(None),
             Err(error) => Err(error),

@@ -22,6 +22,7 @@ pub mod hardening;
 pub mod hidden;
 pub mod https;
 pub mod left_session;
+pub mod letting_go;
 pub mod log_file;
 pub mod machine;
 pub mod own_lines;

@@ -9,6 +9,7 @@ use crate::ops::change::Durability;
 use crate::sys::atomic_write::{Expected, ReadOnly, ReplaceError, replace_one_of_many};
 use crate::sys::fault::fault_point;
 use crate::sys::file_systems::{FileSystems, SetAside};
+use crate::sys::letting_go::LettingGo;
 use crate::sys::regular_file::FileDigest;
 use crate::sys::temporary::remove_all_leftovers;
 
@@ -81,14 +82,15 @@ impl Carrier {
 
     fn bring(&mut self, side: Side, progress: &mut dyn FnMut(usize, usize)) -> Result<(), (usize, ReplaceError)> {
         let count = self.now.len();
+        let letting_go = LettingGo::of(count);
         for at in 0..count {
             progress(at, count);
-            self.bring_one(at, side).map_err(|error| (at, error))?;
+            self.bring_one(at, side, &letting_go).map_err(|error| (at, error))?;
         }
         Ok(())
     }
 
-    fn bring_one(&mut self, at: usize, side: Side) -> Result<(), ReplaceError> {
+    fn bring_one(&mut self, at: usize, side: Side, letting_go: &LettingGo) -> Result<(), ReplaceError> {
         let entry = &self.log.entries[at];
         let version = side.of(entry);
         let Some(now) = self.now[at].filter(|now| *now != version.digest) else { return Ok(()) };
@@ -97,8 +99,9 @@ impl Carrier {
             self.log.bytes(version)
         };
         let bytes = next()?;
-        replace_one_of_many(&entry.path, bytes.expose(), Expected::Digest(&now), ReadOnly::Refuse)?;
+        let old = replace_one_of_many(&entry.path, bytes.expose(), Expected::Digest(&now), ReadOnly::Refuse)?;
         self.now[at] = Some(version.digest);
+        old.into_iter().for_each(|old| letting_go.let_go(old));
         Ok(())
     }
 }

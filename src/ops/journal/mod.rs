@@ -20,6 +20,7 @@ use crate::secret::SecretBytes;
 use crate::sys::atomic_write::{self, Expected, ReadOnly, ReplaceError};
 use crate::sys::file_lock::{FileLock, LockError, acquire_all};
 use crate::sys::file_systems::{FileSystems, SetAside};
+use crate::sys::letting_go::MOST_WAITING;
 use crate::sys::regular_file::{FileDigest, read_regular};
 
 /// A file that is to be replaced, and by what.
@@ -125,16 +126,18 @@ fn room_for(targets: &[Target], files: &[Planned], systems: &FileSystems) -> io:
     devices.dedup();
     let mut aside = Vec::new();
     for device in devices {
-        // A file stands beside the one it replaces for a moment.
-        let (mut largest, mut growth, mut shrinkage) = (0, 0, 0);
+        // A file stands beside the one it replaces until that is closed.
+        let (mut all, mut largest, mut growth, mut shrinkage) = (0, 0, 0, 0);
         for (target, file) in targets.iter().zip(files).filter(|(target, _)| target.device == device) {
             let (old, new) = (in_blocks(target.bytes.len()), in_blocks(file.bytes.len()));
+            all += old.max(new);
             largest = old.max(new).max(largest);
             growth += new.saturating_sub(old);
             shrinkage += old.saturating_sub(new);
         }
-        let back = largest + shrinkage;
-        aside.extend(systems.set_aside(device, back + largest + growth, back)?);
+        let beside = all.min(largest * (MOST_WAITING as u64 + 1));
+        let back = beside + shrinkage;
+        aside.extend(systems.set_aside(device, back + beside + growth, back)?);
     }
     Ok(aside)
 }
