@@ -55,6 +55,7 @@ pub mod rotate;
 pub mod round_trip;
 pub mod sops_interchange;
 pub mod sops_leniency;
+pub mod team;
 pub mod textconv;
 pub mod typed_values;
 pub mod update_keys;
