@@ -214,6 +214,9 @@ mod let_in {
 
     use super::{ECDSA, ED25519};
 
+    /// A key, variables that are set, the exit code, and what is said.
+    type Case<'a> = (&'a str, &'a [(&'a str, String)], i32, &'a [&'a str]);
+
     /// A repository with one encrypted file.
     fn repository() -> Sandbox {
         let sandbox = Sandbox::with_identity();
@@ -286,7 +289,7 @@ mod let_in {
         let untrusted = [("SSL_CERT_FILE", authority().with_file_name("server.pem").display().to_string())];
         let no_proxy_there = [("https_proxy", "socks5://localhost".to_owned())];
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let cases: &[(&str, &[(&str, String)], i32, &[&str])] = &[
+        let cases: &[Case<'_>] = &[
             (IDENTITY, &[], 6, &["private key", "shell's history", "dotsops keygen"]),
             ("http://example.org/alice", &[], 2, &["over https only", "https://example.org/alice.keys"]),
             ("https://me:hunter2@example.org/", &[], 2, &["a password in it"]),
