@@ -99,9 +99,9 @@ impl<'text> Loader<'text> {
             }
             Event::SequenceStart(..) => NodeKind::Sequence(self.sequence(depth)?),
             Event::MappingStart(..) => {
-                let (pairs, merge_key) = self.mapping(depth)?;
-                sharing = merge_key.map(|line| Sharing { by: SharedBy::MergeKey, line });
-                NodeKind::Mapping(pairs)
+                let (mapping, merge_key) = self.mapping(depth)?;
+                sharing = merge_key;
+                mapping
             }
             _ => return Err(at(&span, YamlProblem::Syntax { expected: "a value" })),
         };
@@ -152,8 +152,8 @@ impl<'text> Loader<'text> {
         Ok(items)
     }
 
-    /// The pairs, and the line of a merge key that brought some of them in.
-    fn mapping(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, Option<usize>), YamlError> {
+    /// A mapping, and whether a merge key brought in some of its pairs.
+    fn mapping(&mut self, depth: usize) -> Result<(NodeKind, Option<Sharing>), YamlError> {
         let mut pairs = Vec::new();
         let mut merged = None;
         let mut lines: HashMap<String, usize> = HashMap::new();
@@ -175,8 +175,11 @@ impl<'text> Loader<'text> {
             if is_merge(&key) { merged = Some((key, value)) } else { pairs.push((key, value)) }
         }
         match merged {
-            Some((key, value)) => Ok((merge(pairs, &key, value)?, Some(key.line))),
-            None => Ok((pairs, None)),
+            Some((key, value)) => {
+                let sharing = Sharing { by: SharedBy::MergeKey, line: key.line };
+                Ok((NodeKind::Mapping(merge(pairs, &key, value)?), Some(sharing)))
+            }
+            None => Ok((NodeKind::Mapping(pairs), None)),
         }
     }
 }

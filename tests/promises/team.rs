@@ -105,8 +105,8 @@ impl Team {
         shell.env("PATH", format!("{}:{path}", bin.display())).env("EDITOR", bin.join("editor")).env("TERM", "xterm");
         shell.envs(key_of_ci.map(|key| ("SOPS_AGE_KEY", key)));
         let ended = ended(&mut shell);
-        let words = ended.stdout.split(|c: char| !c.is_ascii_alphanumeric());
-        if let Some(key) = words.filter(|word| word.starts_with("age1") && word.len() == 62).last() {
+        let mut words = ended.stdout.split(|c: char| !c.is_ascii_alphanumeric());
+        if let Some(key) = words.rfind(|word| word.starts_with("age1") && word.len() == 62) {
             self.public_key = key.to_owned();
         }
         self.last_said = ended.stdout.clone();

@@ -60,7 +60,7 @@ impl<'config> Adding<'config, '_> {
         let is_in_flow = is_flow(self.field.holder(), self.text());
         let to_list = self.form == StringForm::MakeList && !self.new.name.is_empty() && !is_in_flow;
         match layout(self.field, self.text()) {
-            Layout::Missing if is_in_flow => self.into_flow_mapping(changes),
+            Layout::Missing if is_in_flow => self.within_braces(changes),
             Layout::Missing => self.below_a_neighbour(changes),
             Layout::Empty if is_in_flow => self.flow_list_for_nothing(changes),
             Layout::Empty => self.list_for_nothing(changes),
@@ -90,7 +90,7 @@ impl<'config> Adding<'config, '_> {
 
     // --- nothing there yet --------------------------------------------------------------------------------------------------------
 
-    fn into_flow_mapping(&self, changes: &mut Changes<'config>) -> Result<(), EditError> {
+    fn within_braces(&self, changes: &mut Changes<'config>) -> Result<(), EditError> {
         let text = self.text();
         let field = format!("{}: [{}]", self.field.name, template::scalar(self.new.recipient));
         let holder = self.field.holder();
@@ -185,11 +185,11 @@ impl<'config> Adding<'config, '_> {
     fn dash_offset(&self) -> String {
         let is_block_list =
             |value: &Node| matches!(&value.kind, NodeKind::Sequence(items) if !items.is_empty()) && !is_flow(value, self.text());
-        let pairs = self.field.way.iter().rev().flat_map(|node| match &node.kind {
+        let mut pairs = self.field.way.iter().rev().flat_map(|node| match &node.kind {
             NodeKind::Mapping(pairs) => &pairs[..],
             _ => &[],
         });
-        let neighbour = pairs.filter(|(_, value)| is_block_list(value)).next();
+        let neighbour = pairs.find(|(_, value)| is_block_list(value));
         let width = neighbour.map_or(2, |(key, value)| {
             let rest = &self.text()[value.span.start..];
             // A list in line with its key has the span of its first item.

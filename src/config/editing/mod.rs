@@ -4,8 +4,8 @@
 //! invariant: what comes out says the same as before except for the one recipient, and differs in no byte that is not about it; else
 //! nothing comes out. Anchors, aliases, merge keys and tags on the way to a recipient are not edited: their text counts elsewhere too.
 //!
-//! The layout of one field is a [`Layout`](adding), the same for every kind of key that is written as a text; a kind that is written as
-//! a mapping would be one more.
+//! Layouts are the same for every kind of key that is written as a text; keys that are mappings, as those of KMS in groups, would be one
+//! more.
 
 mod adding;
 mod changes;

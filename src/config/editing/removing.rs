@@ -24,9 +24,9 @@ pub(super) fn plan<'config>(
         changes.delete_lines(comment.span.start, comment.span.start);
     }
     match &value.kind {
-        NodeKind::Sequence(items) if is_flow(value, names.text) => removing.from_flow_list(items, changes),
-        NodeKind::Sequence(items) => removing.from_block_list(items, changes),
-        NodeKind::Scalar { .. } | NodeKind::Mapping(_) => removing.from_text(changes),
+        NodeKind::Sequence(items) if is_flow(value, names.text) => removing.out_of_flow_list(items, changes),
+        NodeKind::Sequence(items) => removing.out_of_block_list(items, changes),
+        NodeKind::Scalar { .. } | NodeKind::Mapping(_) => removing.out_of_text(changes),
     }
 }
 
@@ -49,10 +49,10 @@ enum Left {
 }
 
 impl<'config> Removing<'config, '_> {
-    fn from_text(&self, changes: &mut Changes<'config>) -> Result<(), EditError> {
+    fn out_of_text(&self, changes: &mut Changes<'config>) -> Result<(), EditError> {
         match self.left(self.value) {
             Left::All => Ok(()),
-            Left::Some => self.from_pieces(self.value, changes),
+            Left::Some => self.out_of_pieces(self.value, changes),
             Left::Nobody => {
                 let start = self.value_start()?;
                 changes.replace(start..content_end(self.value, self.text()), " []");
@@ -62,7 +62,7 @@ impl<'config> Removing<'config, '_> {
         }
     }
 
-    fn from_block_list(&self, items: &'config [Node], changes: &mut Changes<'config>) -> Result<(), EditError> {
+    fn out_of_block_list(&self, items: &'config [Node], changes: &mut Changes<'config>) -> Result<(), EditError> {
         let text = self.text();
         let start = self.value_start()?;
         let mut at = start;
@@ -71,7 +71,7 @@ impl<'config> Removing<'config, '_> {
             at = if item.span.is_empty() { dash + 1 } else { content_end(item, text) };
             match self.left(item) {
                 Left::All => {}
-                Left::Some => self.from_pieces(item, changes)?,
+                Left::Some => self.out_of_pieces(item, changes)?,
                 Left::Nobody => changes.delete_lines(dash, at),
             }
         }
@@ -81,12 +81,12 @@ impl<'config> Removing<'config, '_> {
         Ok(())
     }
 
-    fn from_flow_list(&self, items: &'config [Node], changes: &mut Changes<'config>) -> Result<(), EditError> {
+    fn out_of_flow_list(&self, items: &'config [Node], changes: &mut Changes<'config>) -> Result<(), EditError> {
         let kept: Vec<bool> = items.iter().map(|item| !matches!(self.left(item), Left::Nobody)).collect();
         let Some(last_kept) = kept.iter().rposition(|kept| *kept) else { return self.empty_flow_list(items, changes) };
         for (at, item) in items.iter().enumerate() {
             if matches!(self.left(item), Left::Some) {
-                self.from_pieces(item, changes)?;
+                self.out_of_pieces(item, changes)?;
             }
             if !kept[at] {
                 self.item_of_flow_list(items, at, &kept, changes);
@@ -181,7 +181,7 @@ impl<'config> Removing<'config, '_> {
     }
 
     /// Takes the recipient out of a text that holds others too.
-    fn from_pieces(&self, node: &'config Node, changes: &mut Changes<'config>) -> Result<(), EditError> {
+    fn out_of_pieces(&self, node: &'config Node, changes: &mut Changes<'config>) -> Result<(), EditError> {
         let text = self.text();
         let pieces = pieces(node, text)?;
         let meant: Vec<&str> = pieces_of(node).collect();

@@ -1,4 +1,5 @@
-//! What `.sops.yaml` files are made of: on each axis one choice, the first of which is the plain one.
+//! What `.sops.yaml` files are made of: on each axis one choice, the first of which is the plain one. Long because all choices that a
+//! config is laid out by meet in one page.
 
 use super::pairwise::Space;
 
