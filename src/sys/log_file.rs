@@ -127,6 +127,8 @@ impl Drop for LogFile {
         if !self.is_complete && !self.was_found && unlinkat(&self.directory, &self.name, AtFlags::empty()).is_ok() {
             let _ = std::fs::remove_dir(&self.folder);
         }
+        // A process that is just being started has a copy of the descriptor, and with it the lock.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
