@@ -27,6 +27,14 @@ pub fn look(surroundings: &Surroundings) {
     look_for_edits(surroundings);
 }
 
+/// The same for a command that writes; one that `only_shows` what it would do leaves it.
+pub fn look_or_mention(only_shows: bool, surroundings: &Surroundings) {
+    match only_shows {
+        true => mention(surroundings),
+        false => look(surroundings),
+    }
+}
+
 /// The same for edits alone, as for the merge driver: git is at work on the files then.
 pub fn look_for_edits(surroundings: &Surroundings) {
     sweep(&places(surroundings), None, &mut |found| tell(found, &surroundings.output));

@@ -19,6 +19,8 @@ pub struct Governed {
     pub files: Vec<Result<OpenedFile, FileError>>,
     /// Encrypted files below the config that another one governs.
     pub left_out: Vec<LeftOut>,
+    /// Encrypted files of another syntax than dotenv, which are left to sops.
+    pub foreign: Vec<PathBuf>,
 }
 
 /// A file that another config governs.
@@ -48,26 +50,31 @@ pub fn governed(
     let mut own = Vec::new();
     let encrypted = each_in_threads(tracked, encrypted, progress).into_iter().flatten();
     for (path, snapshot) in encrypted {
+        let is_foreign = snapshot.is_none();
         let folder = path.parent().unwrap_or(&path);
         let config_of = nearest.entry(folder.to_owned()).or_insert_with(|| Search::from(folder).config);
         match config_of.as_ref().filter(|nearest| !is_named && **nearest != config.path) {
+            Some(_) if is_foreign => {}
             Some(other) => governed.left_out.push(LeftOut { path: shown(&path), config: other.clone() }),
-            None => own.push((shown(&path), snapshot)),
+            None if is_foreign => governed.foreign.push(shown(&path)),
+            None => own.extend(snapshot.map(|snapshot| (shown(&path), snapshot))),
         }
     }
     governed.files = each_in_threads(own, parsed, &mut |_, _| {}).into_iter().flatten().collect();
     Some(governed)
 }
 
-/// A file that has what every encrypted one has, at the beginning of a line.
-fn encrypted(path: PathBuf) -> Option<(PathBuf, FileBytes)> {
+/// A file that has what every encrypted one has, for dotenv at the beginning of a line; without its bytes if it is of another syntax.
+fn encrypted(path: PathBuf) -> Option<(PathBuf, Option<FileBytes>)> {
     // A link leads to a file that is tracked itself, or that is none of this repository's.
     path.symlink_metadata().ok().filter(|metadata| metadata.is_file())?;
     let snapshot = file::read_bytes(&path).ok()?;
     let text = snapshot.bytes.expose();
     let has = |field: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(field));
-    let is_encrypted = detect(text) == Some(Syntax::Dotenv) && has(b"sops_mac=") && has(b"sops_version=");
-    is_encrypted.then_some((path, snapshot))
+    match detect(text)? {
+        Syntax::Dotenv => (has(b"sops_mac=") && has(b"sops_version=")).then_some((path, Some(snapshot))),
+        _ => Some((path, None)),
+    }
 }
 
 /// `None` for a text about such files.

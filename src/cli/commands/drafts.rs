@@ -7,6 +7,7 @@ use crate::cli::Surroundings;
 use crate::cli::consent::{Answer, ask};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::{Failure, chain, counted_time, from_here};
+use crate::cli::left_behind;
 use crate::keys::keyring::Keyring;
 use crate::ops::edit::check::Changes;
 use crate::ops::edit::kept::{self, Damaged, KeptDraft, Standing};
@@ -62,6 +63,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
 }
 
 fn list(state: &Path, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    left_behind::mention(surroundings);
     let kept = all(state, &surroundings.environment.unattended_keyring(), surroundings)?;
     for draft in &kept {
         surroundings.output.line(&told(draft, surroundings))?;

@@ -80,9 +80,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     if from_stdin && arguments.in_place {
         return Err(Failure::usage("-i needs a file", "name the file, or leave -i out"));
     }
-    if arguments.in_place || arguments.output.is_some() {
-        left_behind::look(surroundings);
-    }
+    left_behind::look_or_mention(!arguments.in_place && arguments.output.is_none(), surroundings);
     let (shown, bytes) = match &arguments.file {
         Some(path) if !from_stdin => (path.clone(), file::read_bytes(path)?.bytes),
         _ => (PathBuf::from("standard input"), super::read_stdin()?),

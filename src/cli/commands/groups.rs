@@ -114,6 +114,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
 
 fn run_list(arguments: List, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let output = &surroundings.output;
+    left_behind::mention(surroundings);
     let metadata = file::read(&file_or_default(arguments.file, surroundings)?, None)?.document()?.metadata;
     let groups = &metadata.key_groups;
     output.line(&format!("{} of {} needed", needed(metadata.shamir_threshold, groups.len()), counted(groups.len())))?;

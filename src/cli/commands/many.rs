@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::cli::Surroundings;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, listed};
 use crate::cli::output::Output;
 use crate::config::Config;
 use crate::ops::change::Durability;
@@ -31,6 +31,13 @@ pub fn tracked(config: &Config, here: &Path, surroundings: &Surroundings) -> Res
     let found = found.ok_or_else(|| Failure::no_repository(here))?;
     for left in &found.left_out {
         output.note(format_args!("{} is left out: it has its own {}", left.path.display(), left.config.display()));
+    }
+    if !found.foreign.is_empty() {
+        let names: Vec<String> = found.foreign.iter().map(|path| path.display().to_string()).collect();
+        output.warning(format_args!(
+            "not dotenv, so left as they are, and whoever reads them still does: {}; `sops` changes them",
+            listed(&names)
+        ));
     }
     Ok(found.files.into_iter().map(|file| file.map_err(Failure::from)).collect())
 }

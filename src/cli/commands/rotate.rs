@@ -65,11 +65,9 @@ pub struct Arguments {
 /// Makes all new files, and only then replaces the old ones.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let output = &surroundings.output;
+    // What was interrupted may have been about the config too.
+    left_behind::look_or_mention(arguments.dry_run, surroundings);
     let config = surroundings.config()?;
-    match arguments.dry_run {
-        true => left_behind::mention(surroundings),
-        false => left_behind::look(surroundings),
-    }
     let files = match (arguments.all, arguments.files.is_empty()) {
         (true, _) => tracked(config.as_ref(), surroundings)?,
         (false, true) => vec![file_or_default(None, surroundings)?],

@@ -64,11 +64,9 @@ struct Run<'a> {
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let output = &surroundings.output;
     let here = working_directory()?;
+    // What was interrupted may have been about the config too.
+    left_behind::look_or_mention(arguments.dry_run, surroundings);
     let config = surroundings.config()?.ok_or_else(|| Failure::no_rules(None))?;
-    match arguments.dry_run {
-        true => left_behind::mention(surroundings),
-        false => left_behind::look(surroundings),
-    }
     let mut run = Run { surroundings, config: &config, keyring: surroundings.environment.keyring(), worst: ExitCode::Done };
     let named = !arguments.files.is_empty();
     let files = match named {

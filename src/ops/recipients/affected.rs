@@ -91,9 +91,10 @@ impl Affected {
         (drift != Drift::default()).then_some(drift)
     }
 
-    /// Whether the user's own identities may open the file afterwards. SSH keys count also where they are locked.
+    /// Whether the user's own identities, as far as they are known, may open the file afterwards. SSH keys count also where they are
+    /// locked.
     pub fn stays_readable(&self, keyring: &Keyring) -> bool {
-        if is_for(&self.groups, self.threshold, keyring) || keyring.may_hold_more() {
+        if is_for(&self.groups, self.threshold, keyring) {
             return true;
         }
         let mine: Vec<Key> = keyring.recipients().into_iter().map(|(_, recipient)| (Kind::Age, recipient)).collect();

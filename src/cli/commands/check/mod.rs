@@ -12,7 +12,7 @@ use report::{Form, Report};
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::people::People;
-use crate::cli::{Surroundings, working_directory};
+use crate::cli::{Surroundings, left_behind, working_directory};
 use crate::config;
 use crate::ops::check::place::{Place, Rules};
 use crate::ops::check::{Finding, Nature, Sort, Subject, judge_config};
@@ -73,6 +73,7 @@ struct Run<'a> {
 /// Looks at each file, then at the configs that were asked.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let here = working_directory()?;
+    left_behind::mention(surroundings);
     let repository = surroundings.environment.git().and_then(|git| Repository::find(&here, git));
     let place = match arguments.staged {
         false => Place::WorkTree,

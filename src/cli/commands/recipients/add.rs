@@ -124,9 +124,10 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         output.line(&format!("  into {}, the rule on {}", work.config().display(), work.described(rule)))?;
     }
     work.show_files(&affected, "  and so into")?;
-    work.show_drift(&affected, &keys);
+    work.show_drift(&affected, &keys)?;
     work.warn_of_weak_links(&affected);
-    for file in affected.iter().filter(|file| !file.stays_readable(&work.keyring)) {
+    let is_known = !work.keyring.may_hold_more();
+    for file in affected.iter().filter(|file| is_known && !file.stays_readable(&work.keyring)) {
         output.warning(format_args!("your identities cannot read {} afterwards", file.file.path.display()));
     }
     let question = match affected.len() {

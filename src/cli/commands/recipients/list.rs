@@ -11,7 +11,7 @@ use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::{Failure, from_here};
 use crate::cli::json::quoted;
 use crate::cli::people::People;
-use crate::cli::{Surroundings, absolute};
+use crate::cli::{Surroundings, absolute, left_behind};
 use crate::config::{Config, ConfigError, CreationRule};
 use crate::ops::file::{self, OpenedFile};
 use crate::ops::recipients::roster::{Roster, Standing};
@@ -55,6 +55,7 @@ struct Listed {
 
 /// Prints the table, then says what looks wrong.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
+    left_behind::mention(surroundings);
     let config = surroundings.config_to_compare()?;
     let mut worst = ExitCode::Done;
     let mut listed = Vec::new();

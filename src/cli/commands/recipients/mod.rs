@@ -5,7 +5,7 @@ mod list;
 mod remove;
 mod work;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{file_or_default, many};
 use crate::cli::exit_code::ExitCode;
@@ -69,7 +69,9 @@ fn governed(
     let usual = file_or_default(None, surroundings).ok().filter(|usual| {
         // A plaintext is not meant, nor what another config governs.
         let folder = absolute(usual).ok().and_then(|path| path.parent().map(Path::to_owned));
-        let is_ours = || folder.is_some_and(|folder| Search::from(&folder).config.is_none_or(|nearest| nearest == config.path));
+        let is_nearest = |folder: PathBuf| Search::from(&folder).config.is_none_or(|nearest| nearest == config.path);
+        // A config that was named is meant for all of them.
+        let is_ours = || surroundings.named_config.is_some() || folder.is_some_and(is_nearest);
         file::read_bytes(usual).is_ok_and(|file| detect(file.bytes.expose()).is_some()) && is_ours()
     });
     for path in [usual.as_deref(), named.filter(|named| named.exists())].into_iter().flatten() {

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use time::UtcDateTime;
 
 use super::work::{Work, counted};
+use crate::cli::departures::consent_to_all_unnamed;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
 use crate::cli::people::People;
 use crate::cli::{Surroundings, absolute};
 use crate::config::ConfigError;
 use crate::keys::Kind;
+use crate::keys::age::recipient::is_same;
+use crate::ops::departures::unnamed_among;
 use crate::ops::file;
 use crate::ops::git::Repository;
 use crate::ops::history::{self, At, Readable};
@@ -91,9 +94,16 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     if !affected.is_empty() {
         work.show_files(&affected, "  and so out of")?;
     }
-    work.show_drift(&affected, &keys);
-    let lost: Vec<&Path> =
-        affected.iter().filter(|file| !file.stays_readable(&work.keyring)).map(|file| file.file.path.as_path()).collect();
+    work.show_drift(&affected, &keys)?;
+    consent_to_unnamed(&work, &affected, &keys)?;
+    let lost = || -> Vec<&Path> {
+        affected.iter().filter(|file| !file.stays_readable(&work.keyring)).map(|file| file.file.path.as_path()).collect()
+    };
+    // What may be one's own only counts if it is; a look at what would happen takes no key.
+    if !dry_run && !lost().is_empty() {
+        work.keyring.reach_for_all();
+    }
+    let lost = if dry_run && work.keyring.may_hold_more() { Vec::new() } else { lost() };
     if !lost.is_empty() {
         if !lock_myself_out && !dry_run {
             return Err(Failure::would_lock_oneself_out(&super::named_files(&lost)));
@@ -127,6 +137,19 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     ));
     tell(&known, &name, history, &work)?;
     Ok(ExitCode::Done)
+}
+
+/// Asks about those whom no rule names and who would get the new data key of a file that no rule is for.
+fn consent_to_unnamed(work: &Work, affected: &[Affected], keys: &[Key]) -> Result<(), Failure> {
+    let mut unnamed = Vec::new();
+    for file in affected.iter().filter(|file| file.change.is_none()) {
+        let path = file.file.path.as_path();
+        let recipients = unnamed_among(&file.groups, Some(&work.rules.config), &absolute(path)?)?;
+        let others = recipients.into_iter().filter(|recipient| !keys.iter().any(|(_, key)| is_same(key, recipient)));
+        unnamed.push((path, others.collect::<Vec<String>>()));
+    }
+    let unnamed: Vec<(&Path, &[String])> = unnamed.iter().map(|(path, recipients)| (*path, recipients.as_slice())).collect();
+    consent_to_all_unnamed(&unnamed, work.yes || work.dry_run, work.surroundings)
 }
 
 /// A key that is typed has no name.
@@ -240,9 +263,8 @@ fn tell(known: &Readable, name: &str, history: bool, work: &Work) -> Result<(), 
         ));
     } else {
         output.warning(format_args!(
-            "{name} could read {}, and may have kept them; git's history still opens with the old key. Change each at its source, \
-             then here (`dotsops edit`)",
-            if count == 1 { "this value".to_owned() } else { format!("these {count} values") }
+            "{name} could read {}; git's history still opens with the old key. Change each at its source, then here (`dotsops edit`)",
+            if count == 1 { "this value, and may have kept it".to_owned() } else { format!("these {count} values, and may have kept them") }
         ));
     }
     let root = work.rules.path().parent().map(absolute).transpose()?.unwrap_or_default();

@@ -37,9 +37,10 @@ pub struct Work<'a> {
 impl<'a> Work<'a> {
     /// Reads the config that counts here.
     pub fn begin(verb: String, yes: bool, dry_run: bool, surroundings: &'a Surroundings) -> Result<Self, Failure> {
+        // What was interrupted may have been about the config too.
+        left_behind::look_or_mention(dry_run, surroundings);
         let config = surroundings.config()?.ok_or_else(|| Failure::no_rules(None))?;
-        left_behind::look(surroundings);
-        let rules = Rules::read(&config.path)?;
+        let rules = Rules::read(&absolute(&config.path)?)?;
         if rules.config.rules().next().is_none() {
             return Err(Failure::no_rules(Some(&config.path)));
         }
@@ -82,7 +83,7 @@ impl<'a> Work<'a> {
     }
 
     /// Says who else comes or goes because files follow their rule. What is the same for several files is said once.
-    pub fn show_drift(&self, affected: &[Affected], keys: &[Key]) {
+    pub fn show_drift(&self, affected: &[Affected], keys: &[Key]) -> Result<(), Failure> {
         let people = self.people();
         let mut said: Vec<(String, Vec<&Path>)> = Vec::new();
         for affected in affected {
@@ -95,8 +96,9 @@ impl<'a> Work<'a> {
         }
         for (text, files) in said {
             let files = super::named_files(&files);
-            self.surroundings.output.warning(format_args!("not as the rule says, and made to follow it now: {files}: {text}"));
+            self.surroundings.finding(format_args!("not as the rule says, and made to follow it now: {files}: {text}"))?;
         }
+        Ok(())
     }
 
     /// Says so once for each rule where classic keys undo what post-quantum ones are for.
