@@ -165,8 +165,10 @@ impl Session {
         if self.over {
             return Ok(());
         }
-        // Last of all the lock: a session without one is a new one to whoever looks for those left behind.
-        let contents = wipe_contents(self.directory.as_fd(), Some(LOCK));
+        // The text before what tells of it: a session with nothing else in it is removed by whoever finds it. Last of all the lock: without
+        // one a session is a new one.
+        let contents = wipe_contents(self.directory.as_fd(), &[META, BASE, LOCK]);
+        let contents = contents.and(wipe_contents(self.directory.as_fd(), &[LOCK]));
         let lock = wipe_entry(self.directory.as_fd(), LOCK);
         let session = unlinkat(&self.scratch, c_name(&self.name), AtFlags::REMOVEDIR);
         contents.and(lock)?;

@@ -1,7 +1,8 @@
-//! Removes a directory with all that is in it, overwriting files first.
+//! Removes a directory with all that is in it, and overwrites its files.
 //!
 //! Knows nothing of sessions. Its one invariant: it works through descriptors and never follows a symbolic link, so nothing outside
-//! the directory is changed, whatever a program has put inside.
+//! the directory is changed, whatever a program has put inside. A file loses its name before its bytes: whoever finds it under its name
+//! finds it whole.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -12,20 +13,20 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fchmod, openat, statat, unlinkat};
 use rustix::io::Errno;
 
-/// Overwrites and removes everything in `directory` but the entry named `keep`.
+/// Removes and overwrites everything in `directory` but the entries named in `keep`.
 ///
 /// It goes on after a failure and returns the first one.
-pub(super) fn wipe_contents(directory: BorrowedFd<'_>, keep: Option<&CStr>) -> io::Result<()> {
+pub(super) fn wipe_contents(directory: BorrowedFd<'_>, keep: &[&CStr]) -> io::Result<()> {
     let mut result = Ok(());
     for name in names(directory)? {
-        if keep != Some(name.as_c_str()) {
+        if !keep.contains(&name.as_c_str()) {
             result = result.and(wipe_entry(directory, &name));
         }
     }
     result
 }
 
-/// Overwrites and removes the entry `name`; it is no error if there is none.
+/// Removes and overwrites the entry `name`; it is no error if there is none.
 pub(super) fn wipe_entry(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let kind = match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => return Ok(()),
@@ -33,17 +34,22 @@ pub(super) fn wipe_entry(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<(
     };
     let mut flags = AtFlags::empty();
     let mut emptied = Ok(());
+    let mut file = None;
     if kind.is_dir() {
         flags = AtFlags::REMOVEDIR;
         emptied = empty_directory(directory, name);
     } else if kind.is_file() {
         // A file that cannot be overwritten is removed all the same.
-        let _ = overwrite(directory, name);
+        file = open_to_overwrite(directory, name).ok().flatten();
     }
-    match unlinkat(directory, name, flags) {
+    let removed = match unlinkat(directory, name, flags) {
         Ok(()) | Err(Errno::NOENT) => emptied,
         Err(error) => emptied.and(Err(error.into())),
+    };
+    if let Some(file) = file {
+        let _ = overwrite(&file);
     }
+    removed
 }
 
 fn empty_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
@@ -51,7 +57,7 @@ fn empty_directory(parent: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     let directory = openat(parent, name, flags, Mode::empty())?;
     // Programs leave directories that not even their owner may change, such as a cache of modules.
     let _ = fchmod(&directory, Mode::RWXU);
-    wipe_contents(directory.as_fd(), None)
+    wipe_contents(directory.as_fd(), &[])
 }
 
 /// The names of everything in `directory`.
@@ -66,8 +72,8 @@ pub(super) fn names(directory: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
     Ok(names)
 }
 
-/// Writes zeros over the bytes of a regular file. In memory that wipes them; on a disk it promises nothing.
-fn overwrite(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+/// The regular file `name`, to be overwritten; `None` if it has another name.
+fn open_to_overwrite(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<Option<File>> {
     // Without waiting: a pipe may have taken the file's place since it was looked at.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(match openat(directory, name, flags | OFlags::WRONLY, Mode::empty()) {
@@ -79,12 +85,15 @@ fn overwrite(directory: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     }?);
     let metadata = file.metadata()?;
     // A file with another name may be somebody's work outside. If the other name is in here, the bytes go with that one.
-    if !metadata.is_file() || metadata.nlink() != 1 {
-        return Ok(());
-    }
+    Ok((metadata.is_file() && metadata.nlink() == 1).then_some(file))
+}
+
+/// Writes zeros over the bytes of `file`. In memory that wipes them; on a disk it promises nothing.
+fn overwrite(file: &File) -> io::Result<()> {
+    let size = file.metadata()?.len();
     let mut from = 0;
-    while let Some((start, end)) = next_data(&file, from, metadata.len())? {
-        zero(&file, start, end)?;
+    while let Some((start, end)) = next_data(file, from, size)? {
+        zero(file, start, end)?;
         from = end;
     }
     Ok(())
@@ -132,7 +141,7 @@ mod tests {
     use super::*;
 
     fn wipe(path: &Path) -> io::Result<()> {
-        wipe_contents(File::open(path).unwrap().as_fd(), None)
+        wipe_contents(File::open(path).unwrap().as_fd(), &[])
     }
 
     #[test]
@@ -152,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_overwritten_before_the_name_goes() {
+    fn the_bytes_go_with_the_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, vec![b'x'; 100_000]).unwrap();
