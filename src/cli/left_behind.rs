@@ -74,6 +74,9 @@ fn tell_of_change(found: &Interrupted, output: &Output) {
         }
         Interrupted::Finished { verb, files, left } => {
             output.note(format_args!("{}; it is finished now", interrupted(verb, *files)));
+            if verb.starts_with("recipients remove ") {
+                output.note("`dotsops recipients remove KEY --dry-run`, with the public key, lists the values to change at their source");
+            }
             left_alone(left);
         }
         Interrupted::PutBack { verb, files, path, source, left } => {

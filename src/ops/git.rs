@@ -50,7 +50,12 @@ impl Repository {
         let output = self.git(folder).args(["ls-files", "-z"]).output().ok()?;
         let names = output.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
         let path = |name: &[u8]| folder.join(OsStr::from_bytes(name));
-        output.status.success().then(|| names.map(path).collect())
+        output.status.success().then(|| {
+            let mut paths: Vec<PathBuf> = names.map(path).collect();
+            // What a merge left in conflict is there once for each of its sides.
+            paths.dedup();
+            paths
+        })
     }
 
     /// The topmost folder of the work tree.

@@ -5,12 +5,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::file::{self, FileError, OpenedFile};
+use super::file::{self, FileError, MAX_FILE, OpenedFile};
 use super::git::Repository;
 use super::in_threads::each_in_threads;
 use crate::config::{Config, Search};
 use crate::format::{Syntax, detect};
-use crate::sys::regular_file::FileBytes;
+use crate::sys::regular_file::{FileBytes, ReadError, read_regular};
 
 /// What was found.
 #[derive(Default)]
@@ -21,6 +21,8 @@ pub struct Governed {
     pub left_out: Vec<LeftOut>,
     /// Encrypted files of another syntax than dotenv, which are left to sops.
     pub foreign: Vec<PathBuf>,
+    /// Files with the name of a dotenv that git tracks and that are not in the work tree.
+    pub absent: Vec<PathBuf>,
 }
 
 /// A file that another config governs.
@@ -48,32 +50,61 @@ pub fn governed(
     let mut nearest: HashMap<PathBuf, Option<PathBuf>> = HashMap::new();
     let mut governed = Governed::default();
     let mut own = Vec::new();
-    let encrypted = each_in_threads(tracked, encrypted, progress).into_iter().flatten();
-    for (path, snapshot) in encrypted {
-        let is_foreign = snapshot.is_none();
+    let mut unreadable = Vec::new();
+    let looked_at = each_in_threads(tracked, look_at, progress).into_iter().flatten();
+    for (path, found) in looked_at {
         let folder = path.parent().unwrap_or(&path);
         let config_of = nearest.entry(folder.to_owned()).or_insert_with(|| Search::from(folder).config);
-        match config_of.as_ref().filter(|nearest| !is_named && **nearest != config.path) {
-            Some(_) if is_foreign => {}
-            Some(other) => governed.left_out.push(LeftOut { path: shown(&path), config: other.clone() }),
-            None if is_foreign => governed.foreign.push(shown(&path)),
-            None => own.extend(snapshot.map(|snapshot| (shown(&path), snapshot))),
+        let other = config_of.as_ref().filter(|nearest| !is_named && **nearest != config.path);
+        match (found, other) {
+            (Found::Encrypted(_), Some(other)) => {
+                governed.left_out.push(LeftOut { path: shown(&path), config: other.clone() });
+            }
+            (_, Some(_)) => {}
+            (Found::Encrypted(snapshot), None) => own.push((shown(&path), snapshot)),
+            (Found::Foreign, None) => governed.foreign.push(shown(&path)),
+            (Found::Absent, None) => governed.absent.push(shown(&path)),
+            (Found::Shut(error), None) => {
+                let path = shown(&path);
+                unreadable.push(Err(FileError::Read { path, source: error }));
+            }
         }
     }
     governed.files = each_in_threads(own, parsed, &mut |_, _| {}).into_iter().flatten().collect();
+    governed.files.append(&mut unreadable);
     Some(governed)
 }
 
-/// A file that has what every encrypted one has, for dotenv at the beginning of a line; without its bytes if it is of another syntax.
-fn encrypted(path: PathBuf) -> Option<(PathBuf, Option<FileBytes>)> {
-    // A link leads to a file that is tracked itself, or that is none of this repository's.
-    path.symlink_metadata().ok().filter(|metadata| metadata.is_file())?;
-    let snapshot = file::read_bytes(&path).ok()?;
+/// What a tracked path turns out to be.
+enum Found {
+    /// It has what every encrypted dotenv has, at the beginning of a line.
+    Encrypted(FileBytes),
+    /// It is encrypted, in another syntax.
+    Foreign,
+    /// It is called like a dotenv, and not there.
+    Absent,
+    /// It is called like a dotenv, and cannot be read.
+    Shut(ReadError),
+}
+
+/// `None` for what is none of ours.
+fn look_at(path: PathBuf) -> Option<(PathBuf, Found)> {
+    let is_ours = Syntax::by_path(&path) == Syntax::Dotenv;
+    match path.symlink_metadata() {
+        // A link leads to a file that is tracked itself, or that is none of this repository's.
+        Ok(metadata) if !metadata.is_file() => return None,
+        Err(_) if !path.exists() => return is_ours.then_some((path, Found::Absent)),
+        _ => {}
+    }
+    let snapshot = match read_regular(&path, MAX_FILE) {
+        Ok(snapshot) => snapshot,
+        Err(error) => return is_ours.then_some((path, Found::Shut(error))),
+    };
     let text = snapshot.bytes.expose();
     let has = |field: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(field));
     match detect(text)? {
-        Syntax::Dotenv => (has(b"sops_mac=") && has(b"sops_version=")).then_some((path, Some(snapshot))),
-        _ => Some((path, None)),
+        Syntax::Dotenv => (has(b"sops_mac=") && has(b"sops_version=")).then_some((path, Found::Encrypted(snapshot))),
+        _ => Some((path, Found::Foreign)),
     }
 }
 

@@ -32,11 +32,17 @@ pub fn tracked(config: &Config, here: &Path, surroundings: &Surroundings) -> Res
     for left in &found.left_out {
         output.note(format_args!("{} is left out: it has its own {}", left.path.display(), left.config.display()));
     }
+    let names = |paths: &[PathBuf]| listed(&paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>());
     if !found.foreign.is_empty() {
-        let names: Vec<String> = found.foreign.iter().map(|path| path.display().to_string()).collect();
         output.warning(format_args!(
             "not dotenv, so left as they are, and whoever reads them still does: {}; `sops` changes them",
-            listed(&names)
+            names(&found.foreign)
+        ));
+    }
+    if !found.absent.is_empty() {
+        output.warning(format_args!(
+            "tracked by git, but not here, so left as they are, and whoever reads them still does: {}",
+            names(&found.absent)
         ));
     }
     Ok(found.files.into_iter().map(|file| file.map_err(Failure::from)).collect())

@@ -94,14 +94,24 @@ impl Affected {
     /// Whether the user's own identities, as far as they are known, may open the file afterwards. SSH keys count also where they are
     /// locked.
     pub fn stays_readable(&self, keyring: &Keyring) -> bool {
-        if is_for(&self.groups, self.threshold, keyring) {
-            return true;
-        }
-        let mine: Vec<Key> = keyring.recipients().into_iter().map(|(_, recipient)| (Kind::Age, recipient)).collect();
-        let is_mine = |key: &dyn MasterKey| key.kind() != Kind::Age || is_among(key.kind(), key.recipient(), &mine);
-        let own = self.groups.iter().filter(|group| group.keys.iter().any(|key| is_mine(&**key))).count();
-        own >= needed(self.threshold, self.groups.len())
+        may_open(&self.groups, self.threshold, keyring)
     }
+
+    /// The same for the file as it is.
+    pub fn is_readable(&self, keyring: &Keyring) -> bool {
+        let metadata = &self.file.document.metadata;
+        may_open(&metadata.key_groups, metadata.shamir_threshold, keyring)
+    }
+}
+
+fn may_open(groups: &[KeyGroup], threshold: u32, keyring: &Keyring) -> bool {
+    if is_for(groups, threshold, keyring) {
+        return true;
+    }
+    let mine: Vec<Key> = keyring.recipients().into_iter().map(|(_, recipient)| (Kind::Age, recipient)).collect();
+    let is_mine = |key: &dyn MasterKey| key.kind() != Kind::Age || is_among(key.kind(), key.recipient(), &mine);
+    let own = groups.iter().filter(|group| group.keys.iter().any(|key| is_mine(&**key))).count();
+    own >= needed(threshold, groups.len())
 }
 
 fn is_among(kind: Kind, recipient: &str, keys: &[Key]) -> bool {

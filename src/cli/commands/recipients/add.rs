@@ -11,6 +11,7 @@ use crate::cli::{Surroundings, absolute};
 use crate::config::CreationRule;
 use crate::config::editing::{NewRecipient, StringForm};
 use crate::keys::Kind;
+use crate::keys::age::recipient::looks_private;
 use crate::keys::given::{Candidate, GivenKey, Offer};
 use crate::ops::recipients::affected::Affected;
 use crate::ops::recipients::rules::{Key, Rules, names};
@@ -59,7 +60,10 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let Arguments { name, key, file, all_rules, group, yes, dry_run } = arguments;
     let name = name.trim().to_owned();
-    if name.is_empty() || GivenKey::parse(OsStr::new(&name)).is_ok_and(|given| !matches!(given, GivenKey::File(_))) {
+    if name.is_empty()
+        || looks_private(&name)
+        || GivenKey::parse(OsStr::new(&name)).is_ok_and(|given| !matches!(given, GivenKey::File(_)))
+    {
         return Err(Failure::no_person_name());
     }
     let given = GivenKey::parse(&words(key)?)?;

@@ -58,6 +58,10 @@ fn governed(
 ) -> Result<Vec<Result<OpenedFile, Failure>>, Failure> {
     let here = working_directory()?;
     let is_tracked = surroundings.environment.git().and_then(|git| Repository::find(&here, git)).is_some();
+    // Others than the one file would be left as they are, and nobody would know.
+    if !is_tracked && here.ancestors().any(|folder| folder.join(".git").exists()) {
+        return Err(Failure::no_repository(&here));
+    }
     let mut files = match is_tracked {
         true => many::tracked(config, &here, surroundings)?,
         false => Vec::new(),

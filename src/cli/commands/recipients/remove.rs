@@ -11,8 +11,8 @@ use crate::cli::failure::Failure;
 use crate::cli::people::People;
 use crate::cli::{Surroundings, absolute};
 use crate::config::ConfigError;
-use crate::keys::Kind;
 use crate::keys::age::recipient::is_same;
+use crate::keys::{Kind, new_master_key, shown};
 use crate::ops::departures::unnamed_among;
 use crate::ops::file;
 use crate::ops::git::Repository;
@@ -59,8 +59,8 @@ pub struct Arguments {
 /// Shows who goes and from where, asks; then writes the config and all files as one, and prints what they could read.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let Arguments { whom, file, history, lock_myself_out, yes, dry_run } = arguments;
-    let whom = whom.trim();
-    let work = Work::begin("recipients remove".to_owned(), yes, dry_run, surroundings)?;
+    let whom = shown(whom.trim());
+    let work = Work::begin(format!("recipients remove {whom}"), yes, dry_run, surroundings)?;
     let output = &surroundings.output;
     let keys = keys_of(&work, whom, file.as_deref())?;
     let name = work.people().name(keys[0].0, &keys[0].1).unwrap_or(&short_or_name(whom)).to_owned();
@@ -81,7 +81,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
         }
     }
     let affected = affected(&work, &rules, &out_of, only, &keys, file.as_deref())?;
-    if !rules.differs_from(&work.rules) && affected.is_empty() {
+    if !rules.differs_from(&work.rules) && affected.is_empty() && !dry_run {
         return Err(Failure::nobody_of_that_name(whom, &work.rules.names()));
     }
 
@@ -97,10 +97,11 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     work.show_drift(&affected, &keys)?;
     consent_to_unnamed(&work, &affected, &keys)?;
     let lost = || -> Vec<&Path> {
-        affected.iter().filter(|file| !file.stays_readable(&work.keyring)).map(|file| file.file.path.as_path()).collect()
+        let is_lost = |file: &&Affected| file.is_readable(&work.keyring) && !file.stays_readable(&work.keyring);
+        affected.iter().filter(is_lost).map(|file| file.file.path.as_path()).collect()
     };
     // What may be one's own only counts if it is; a look at what would happen takes no key.
-    if !dry_run && !lost().is_empty() {
+    if !dry_run && affected.iter().any(|file| !file.stays_readable(&work.keyring)) {
         work.keyring.reach_for_all();
     }
     let lost = if dry_run && work.keyring.may_hold_more() { Vec::new() } else { lost() };
@@ -169,8 +170,10 @@ fn keys_of(work: &Work, whom: &str, file: Option<&Path>) -> Result<Vec<Key>, Fai
     }
     // Perhaps it is in files alone, which were not made to follow the rules yet.
     let key = (Kind::Age, whom.to_owned());
+    // What somebody could read who was put out before can still be asked for.
+    let is_asked_about = work.dry_run && new_master_key(Kind::Age, whom).is_ok();
     let files = work.files(&work.rules, file)?;
-    match files.iter().any(|(file, _)| Affected::is_readable_by(file, std::slice::from_ref(&key))) {
+    match is_asked_about || files.iter().any(|(file, _)| Affected::is_readable_by(file, std::slice::from_ref(&key))) {
         true => Ok(vec![key]),
         false => Err(Failure::nobody_of_that_name(whom, &work.rules.names())),
     }
@@ -270,14 +273,14 @@ fn tell(known: &Readable, name: &str, history: bool, work: &Work) -> Result<(), 
     let root = work.rules.path().parent().map(absolute).transpose()?.unwrap_or_default();
     let root = root.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(&root).to_owned();
     let here = crate::cli::working_directory()?;
-    let shown = |path: &Path| {
+    let shown_path = |path: &Path| {
         let path = root.join(path);
         path.strip_prefix(&here).map(Path::to_owned).unwrap_or(path)
     };
     for (path, names) in &known.files {
         let gone = if root.join(path).exists() { "" } else { " (not there any more)" };
         for (key, about) in names {
-            let mut line = format!("{}: {}", shown(path).display(), key.escape_debug());
+            let mut line = format!("{}: {}", shown_path(path).display().to_string().escape_debug(), key.escape_debug());
             line.push_str(gone);
             if !about.alone {
                 line.push_str(" (only together with another key group)");
