@@ -18,6 +18,7 @@ mod places;
 mod races;
 mod sops_codes;
 mod text;
+mod wiping;
 
 use std::time::SystemTime;
 
