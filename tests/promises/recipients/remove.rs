@@ -189,6 +189,49 @@ fn whoever_is_in_files_alone_is_put_out_of_those() {
 }
 
 #[test]
+fn a_stranger_in_a_file_that_no_rule_is_for_gets_no_new_data_key_unasked() {
+    let [lead, alice, stranger] = people(["lead", "alice", "stranger"]);
+    let files = [("a.env", "A=1\n"), ("other.env.txt", "B=1\n")];
+    let Some(sandbox) = repository(&config(&[&[&lead, &alice]], 0), &files) else { return };
+    sandbox.write(".sops.yaml", config(&[&[&lead]], 0).replacen("  - age", "  - path_regex: a.env$\n    age", 1));
+    // Anybody can write somebody into a file; a wrap that opens nothing does for that.
+    let good = sandbox.read("other.env.txt");
+    let forged = good.lines().filter(|line| line.starts_with("sops_age__list_0__"));
+    let forged = forged.map(|line| line.replace("list_0", "list_2").replace(&lead.recipient, &stranger.recipient) + "\n");
+    sandbox.write("other.env.txt", good.clone() + &forged.collect::<String>());
+    commit(&sandbox, "by hand");
+    let before = all_files(&sandbox);
+    let remove = ["remove", &alice.recipient];
+    let refused = recipients(&sandbox, &[&lead], &remove);
+    assert_eq!(refused.code, 6, "{}", refused.stderr);
+    let listed = |said: &str| {
+        let line = said.lines().find(|line| line.contains("other.env.txt has recipients that no rule names"));
+        line.is_some_and(|line| line.contains(&stranger.recipient) && !line.contains(&alice.recipient))
+    };
+    for said in ["other.env.txt is not changed: it has recipients that no rule names", "agree with --yes"] {
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    assert!(listed(&refused.stderr) && !refused.stderr.contains("a.env has"), "{}", refused.stderr);
+    assert_eq!(all_files(&sandbox), before);
+    let dry = done(&sandbox, &[], &[&remove[..], &["--dry-run"]].concat());
+    assert!(listed(&dry.stderr), "{}", dry.stderr);
+    let mut command = sandbox.dotsops([&["recipients"], &remove[..]].concat());
+    let mut terminal = Pty::run(command.env("SOPS_AGE_KEY", identities(&[&lead])));
+    terminal.wait_for(&stranger.recipient);
+    terminal.wait_for("From now on they could read what is written to other.env.txt. Go on? [y/N]");
+    terminal.type_keys("\r");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, 6, "{shown}");
+    assert_eq!(all_files(&sandbox), before);
+    let agreed = done(&sandbox, &[&lead], &[&remove[..], &["--yes"]].concat());
+    assert!(listed(&agreed.stderr), "{}", agreed.stderr);
+    assert_eq!(sandbox.run_as(&[&stranger], &["decrypt", "other.env.txt"]).stdout, "B=1\n");
+    for (name, _) in files {
+        assert_eq!(sandbox.run_as(&[&alice], &["decrypt", name]).code, 4, "{name}");
+    }
+}
+
+#[test]
 fn of_a_file_with_several_groups_the_person_leaves_each() {
     let Some(sops) = Sops::find() else { return };
     let [lead, bob, alice] = people(["lead", "bob", "alice"]);
