@@ -8,6 +8,7 @@ use crate::config::CreationRule;
 use crate::keys::age::recipient::is_same;
 use crate::keys::group::{KeyGroup, is_for, needed};
 use crate::keys::keyring::Keyring;
+use crate::keys::step::Step;
 use crate::keys::{Kind, MasterKey, from_fields};
 use crate::ops::new_file::{self, NewFileError};
 use crate::ops::rewrap::EncryptedFile;
@@ -95,6 +96,17 @@ impl Affected {
     /// locked.
     pub fn stays_readable(&self, keyring: &Keyring) -> bool {
         may_open(&self.groups, self.threshold, keyring)
+    }
+
+    /// Runs the user's commands for one reader after the other, as for opening the file, until it is known to stay readable.
+    pub fn reach(&self, keyring: &Keyring) {
+        let readers = self.groups.iter().flat_map(|group| &group.keys).filter(|key| key.kind() == Kind::Age);
+        for reader in readers {
+            if self.stays_readable(keyring) {
+                return;
+            }
+            keyring.identities(Step::Command { recipient: reader.recipient() });
+        }
     }
 
     /// The same for the file as it is.

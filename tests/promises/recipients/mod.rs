@@ -3,6 +3,7 @@
 mod add;
 mod history;
 mod list;
+mod oneself;
 mod remove;
 
 use crate::support::groups::{Person, identities};

@@ -97,12 +97,16 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     work.show_drift(&affected, &keys)?;
     consent_to_unnamed(&work, &affected, &keys)?;
     let lost = || -> Vec<&Path> {
-        let is_lost = |file: &&Affected| file.is_readable(&work.keyring) && !file.stays_readable(&work.keyring);
+        let may_be_mine = |file: &Affected| file.is_readable(&work.keyring) || work.keyring.may_hold_more();
+        let is_lost = |file: &&Affected| may_be_mine(file) && !file.stays_readable(&work.keyring);
         affected.iter().filter(is_lost).map(|file| file.file.path.as_path()).collect()
     };
     // What may be one's own only counts if it is; a look at what would happen takes no key.
-    if !dry_run && affected.iter().any(|file| !file.stays_readable(&work.keyring)) {
-        work.keyring.reach_for_all();
+    if !dry_run {
+        affected.iter().for_each(|file| file.reach(&work.keyring));
+        if !lost().is_empty() {
+            work.keyring.reach_for_all();
+        }
     }
     let lost = if dry_run && work.keyring.may_hold_more() { Vec::new() } else { lost() };
     if !lost.is_empty() {
