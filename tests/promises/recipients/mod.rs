@@ -1,6 +1,7 @@
 //! Letting people in and out: after each step everybody's own key opens what it should, and nothing else.
 
 mod add;
+mod drift;
 mod history;
 mod list;
 mod oneself;
