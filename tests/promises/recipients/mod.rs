@@ -2,6 +2,7 @@
 
 mod add;
 mod drift;
+mod foreign;
 mod history;
 mod list;
 mod oneself;
