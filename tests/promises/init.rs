@@ -1,5 +1,6 @@
 //! `init` makes a repository ready, says what it did, and does nothing twice.
 
+mod plaintext;
 mod recovery;
 
 use std::collections::BTreeMap;
