@@ -62,6 +62,33 @@ fn a_team_comes_together_and_somebody_leaves_as_the_readme_says() {
     assert!(team.last_said.lines().any(|line| line == "secrets.env: DATABASE_URL"), "{}", team.last_said);
 }
 
+#[test]
+fn whoever_is_let_into_one_rule_reads_nothing_of_another_at_any_step() {
+    const PROD: &str = "DATABASE_URL=postgresql://prod\n";
+    let (Some(sops), Some(_)) = (Sops::find(), peer("git", which::which("git").ok())) else { return };
+    let mut team = Team::new();
+    for (at, ((who, commands), (_, readers))) in blocks().iter().zip(READERS).enumerate() {
+        // With two rules, the one that is meant is named.
+        let commands = commands.replace("recipients add ", "recipients add -f secrets.env ");
+        let played = team.plays(who, &commands);
+        assert_eq!(played.code, 0, "{who}\n{commands}\n{}\n{}", played.stdout, played.stderr);
+        if at == 0 {
+            team.lead_adds("prod.env", PROD);
+        }
+        for person in ["the lead", "alice", "ci"] {
+            let Some(identity) = team.identity(person) else { continue };
+            let sops = sops.another().with_identities(&identity);
+            let prod = sops.decrypt(&team.pushed_file("main", "prod.env"));
+            match person {
+                "the lead" => assert_eq!(prod.as_deref(), Ok(PROD.as_bytes()), "block {at}"),
+                _ => assert!(prod.is_err(), "{person} reads prod.env after block {at}"),
+            }
+            assert_eq!(sops.decrypt(&team.pushed("main")).is_ok(), readers.contains(&person), "{person} after block {at}");
+        }
+    }
+    assert!(!team.last_said.contains("prod.env"), "{}", team.last_said);
+}
+
 /// The commands of the chapter and who runs them.
 fn blocks() -> Vec<(String, String)> {
     let readme = include_str!("../../README.md");
@@ -123,10 +150,28 @@ impl Team {
 
     /// The `secrets.env` of a version that was pushed.
     fn pushed(&self, version: &str) -> Vec<u8> {
-        let git = ["--git-dir", "shop.git", "show", &format!("{version}:secrets.env")].map(str::to_owned);
+        self.pushed_file(version, "secrets.env")
+    }
+
+    fn pushed_file(&self, version: &str, name: &str) -> Vec<u8> {
+        let git = ["--git-dir", "shop.git", "show", &format!("{version}:{name}")].map(str::to_owned);
         let shown = ended(self.remote.program(Path::new("git")).args(git));
         assert_eq!(shown.code, 0, "{}", shown.stderr);
         shown.stdout.into_bytes()
+    }
+
+    /// A file for the lead alone, with a rule of its own before the others, pushed.
+    fn lead_adds(&mut self, name: &str, text: &str) {
+        let clone = self.people["the lead"].path("shop");
+        let rules = fs::read_to_string(clone.join(".sops.yaml")).unwrap();
+        let own = rules.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| word.starts_with("age1")).unwrap();
+        let rule = format!("creation_rules:\n  - path_regex: ^prod\\.env$\n    age:\n      - {own} # the lead\n");
+        fs::write(clone.join(".sops.yaml"), rules.replacen("creation_rules:\n", &rule, 1)).unwrap();
+        fs::write(clone.join("../plain.txt"), text).unwrap();
+        let commands =
+            format!("dotsops encrypt -o {name} ../plain.txt && git add -A && git commit -qm prod && git push -q origin HEAD");
+        let added = self.plays("the lead", &commands);
+        assert_eq!(added.code, 0, "{}", added.stderr);
     }
 }
 
