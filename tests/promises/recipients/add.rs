@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{all_files, commit, done, encrypt, git, read_by_sops, recipients, repository, tokens};
-use crate::support::groups::{config, identities, people};
+use crate::support::groups::{Person, config, identities, people};
 use crate::support::pty::Pty;
 use crate::support::sops::Sops;
 
@@ -193,6 +193,29 @@ fn keys_of_ssh_come_from_a_file_or_as_they_are_pasted() {
     let [private] = people(["alice"]);
     let refused = recipients(&sandbox, &[&lead], &["add", "alice", &private.identity, "--yes"]);
     assert!(refused.code == 6 && !refused.stderr.contains(&private.identity), "{}", refused.stderr);
+}
+
+#[test]
+fn whoever_has_a_post_quantum_key_reads_with_the_real_sops() {
+    let Some(sops) = Sops::find() else { return };
+    let [lead] = people(["lead"]);
+    let Some(sandbox) = repository(&config(&[&[&lead]], 0), &[("a.env", "A=1\n"), ("b.env", "B=1\n")]) else { return };
+    let made = sandbox.run(&["keygen", "--pq", "-o", "../home/alice.key"]);
+    let recipient = made.stdout.trim().to_owned();
+    assert!(recipient.starts_with("age1pq1"), "{}", made.stderr);
+    let identity = fs::read_to_string(sandbox.home().join("alice.key")).unwrap();
+    let identity = identity.lines().find(|line| line.starts_with("AGE-SECRET-KEY-PQ-1")).unwrap().to_owned();
+    let alice = Person { name: "alice", recipient, identity };
+    let added = done(&sandbox, &[&lead], &["add", "alice", &alice.recipient, "--yes"]);
+    assert!(added.stderr.contains("this is not post-quantum safe"), "{}", added.stderr);
+    assert_eq!(sandbox.read(".sops.yaml"), config(&[&[&lead, &alice]], 0));
+    for (name, text) in [("a.env", "A=1\n"), ("b.env", "B=1\n")] {
+        assert_eq!(read_by_sops(&sops, &sandbox, &alice, name).as_deref(), Some(text), "{name}");
+        assert_eq!(read_by_sops(&sops, &sandbox, &lead, name).as_deref(), Some(text), "{name}");
+    }
+    done(&sandbox, &[&lead], &["remove", "alice", "--yes"]);
+    assert_eq!(read_by_sops(&sops, &sandbox, &alice, "a.env"), None);
+    assert_eq!(sandbox.read(".sops.yaml"), config(&[&[&lead]], 0));
 }
 
 #[test]
