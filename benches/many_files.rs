@@ -30,31 +30,28 @@ fn main() {
     println!("{files} files of {VALUES} values, medians of {rounds} runs each; of loops over all files, of {}", loops(rounds));
     println!("{:<34}{:>12}{:>12}{:>9}  target", "", "ms", "(cpu)", "faster");
 
-    let ours = in_turn(
-        &mut [repository.updates("dotsops updatekeys", |place| cost(&mut ours(place, &["updatekeys", "--yes"])))],
-        1,
-        rounds,
-    );
-    print_row("dotsops updatekeys", &ours[0], &ours[0], None);
+    let ours = |place: &Place| cost(&mut self::ours(place, &["updatekeys", "--yes"]));
+    let together = |_: &Place| cost(repository.sops(&["updatekeys", "-y"]).args(&repository.names));
+    let mut contenders = vec![repository.updates("dotsops", ours)];
     if sops {
-        let together = |_: &Place| cost(repository.sops(&["updatekeys", "-y"]).args(&repository.names));
-        let together = in_turn(&mut [repository.updates("together", together)], 1, rounds);
-        print_row("sops updatekeys -y, all files", &ours[0], &together[0], Some(2.0));
-        let loop_over = |_: &Place| repository.one_by_one(&["updatekeys", "-y"]);
-        let one_by_one = in_turn(&mut [repository.updates("one by one", loop_over)], 0, loops(rounds));
-        print_row("sops updatekeys -y, each file", &ours[0], &one_by_one[0], Some(8.0));
+        contenders.push(repository.updates("sops", together));
+    }
+    let summaries = in_turn(&mut contenders, 1, rounds);
+    print_row("dotsops updatekeys", &summaries[0], &summaries[0], None);
+    if sops {
+        print_row("sops updatekeys -y, all files", &summaries[0], &summaries[1], Some(2.0));
+        let each = |_: &Place| repository.one_by_one(&["updatekeys", "-y"]);
+        let each = in_turn(&mut [repository.updates("each", each)], 0, loops(rounds));
+        print_row("sops updatekeys -y, each file", &summaries[0], &each[0], Some(8.0));
     }
 
-    let ours = in_turn(
-        &mut [repository.rotates("dotsops rotate", |place| cost(&mut self::ours(place, &["rotate", "--all", "--yes"])))],
-        1,
-        rounds,
-    );
-    print_row("dotsops rotate --all", &ours[0], &ours[0], None);
+    let ours = |place: &Place| cost(&mut self::ours(place, &["rotate", "--all", "--yes"]));
+    let rotated = in_turn(&mut [repository.rotates("dotsops", ours)], 1, rounds);
+    print_row("dotsops rotate --all", &rotated[0], &rotated[0], None);
     if sops {
-        let one_by_one = |_: &Place| repository.one_by_one(&["rotate", "-i"]);
-        let one_by_one = in_turn(&mut [repository.rotates("one by one", one_by_one)], 0, loops(rounds));
-        print_row("sops rotate -i, each file", &ours[0], &one_by_one[0], Some(8.0));
+        let each = |_: &Place| repository.one_by_one(&["rotate", "-i"]);
+        let each = in_turn(&mut [repository.rotates("each", each)], 0, loops(rounds));
+        print_row("sops rotate -i, each file", &rotated[0], &each[0], Some(8.0));
     }
 }
 
