@@ -20,7 +20,8 @@
 //! - the metadata is not authentic: recipients and selection rules can be changed;
 //! - the MAC covers values only. A line whose value is empty can be added unnoticed, and comments and names of values in clear are not
 //!   protected. With `mac_only_encrypted`, values in clear are not either;
-//! - a file does not know its name, and an old version of it stays valid.
+//! - a file does not know its name, and an old version of it stays valid; so do the encrypted marks of an old conflict, which somebody can
+//!   put back without a key: `exec` then passes nothing on until somebody has decided.
 //!
 //! Hence, beyond what the MAC finds:
 //!
@@ -43,6 +44,8 @@
 //! - sizes are limited before anything is decrypted: 64 MiB a file, 64 stanzas and 64 KiB a wrapped key.
 //!
 //! # What is not there yet
+//!
+//! If an edit is ended by a signal, the editor is ended with it, but not one that a script in between started without `exec`.
 //!
 //! On macOS there is no file system in memory; the per-user temporary
 //! folder is used instead, and [the guard](crate::ops::edit::guard) of an edit that was killed ends no editor; that code was never run.
