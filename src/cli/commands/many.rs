@@ -13,6 +13,7 @@ use crate::ops::git::Repository;
 use crate::ops::governed::governed;
 use crate::ops::journal::{self, Planned};
 use crate::sys::file_lock::file_id;
+use crate::sys::signals::{DeathSignals, die_by};
 
 /// From how many files on it is shown how far the work is.
 const MANY: usize = 20;
@@ -53,9 +54,16 @@ pub fn replace_all(verb: &str, files: Vec<Planned>, surroundings: &Surroundings)
     let (state, output) = (surroundings.environment.state_folder(), &surroundings.output);
     let count = files.len();
     let mut progress = |done, of| show_progress("replaced", done, of, output);
+    // What takes a moment is not left half done for a Ctrl-C.
+    let signals = DeathSignals::catch().ok();
     let replaced = journal::replace_all(state.as_deref(), verb, files, &mut progress);
     output.progress(None);
-    match (replaced.map_err(Failure::journal)?, count) {
+    let durability = replaced.map_err(Failure::journal)?;
+    if let Some(signal) = signals.as_ref().and_then(DeathSignals::pending) {
+        output.note(format_args!("interrupted, but `dotsops {verb}` was done by then: {count} files are replaced"));
+        die_by(signal);
+    }
+    match (durability, count) {
         (Durability::Durable, _) => {}
         (Durability::NotConfirmed, 1) => output.warning(super::NOT_DURABLE),
         (Durability::NotConfirmed, _) => {
