@@ -19,9 +19,10 @@ fn foreign(sops: &Sops, sandbox: &Sandbox, readers: &[&Person], name: &str, text
 #[test]
 fn encrypted_files_of_another_syntax_are_named_once_and_stay() {
     let Some(sops) = Sops::find() else { return };
-    let [lead, bob, alice] = people(["lead", "bob", "alice"]);
+    let [lead, bob, alice, stranger] = people(["lead", "bob", "alice", "stranger"]);
     let files = [("a.env", "A=1\n"), ("own/b.env", "B=1\n")];
-    let Some(sandbox) = repository(&config(&[&[&lead, &bob]], 0), &files) else { return };
+    let Some(sandbox) = repository(&config(&[&[&lead, &bob, &stranger]], 0), &files) else { return };
+    sandbox.write(".sops.yaml", config(&[&[&lead, &bob]], 0));
     foreign(&sops, &sandbox, &[&lead, &bob], "app.json", "{\"a\": \"one\"}\n");
     foreign(&sops, &sandbox, &[&lead, &bob], "sub/app.yaml", "a: one\n");
     // Neither a plaintext nor what another config governs.
@@ -30,7 +31,8 @@ fn encrypted_files_of_another_syntax_are_named_once_and_stay() {
     foreign(&sops, &sandbox, &[&lead, &bob], "own/app.yaml", "a: one\n");
     commit(&sandbox, "more");
     let kept = ["app.json", "sub/app.yaml", "own/app.yaml"].map(|name| (name, sandbox.read(name)));
-    let verbs: [&[&str]; 5] = [
+    let verbs: [&[&str]; 6] = [
+        &["recipients", "remove", &stranger.recipient, "--dry-run"],
         &["recipients", "add", "alice", &alice.recipient, "--dry-run"],
         &["recipients", "add", "alice", &alice.recipient, "--yes"],
         &["recipients", "remove", "bob", "--yes"],
@@ -40,6 +42,7 @@ fn encrypted_files_of_another_syntax_are_named_once_and_stay() {
     for arguments in verbs {
         let done = sandbox.run_as(&[&lead], arguments);
         assert_eq!(done.code, 0, "{arguments:?}: {}", done.stderr);
+        assert!(done.stderr.matches("own/b.env is left out").count() == 1, "{arguments:?}: {}", done.stderr);
         let said: Vec<&str> = done.stderr.lines().filter(|line| line.contains("not dotenv")).collect();
         assert!(matches!(said.as_slice(), [line] if line.contains(SAID)), "{arguments:?}: {}", done.stderr);
         assert!(!said[0].contains("plain.yaml") && !said[0].contains("own/"), "{arguments:?}: {}", done.stderr);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use time::UtcDateTime;
 
-use super::work::{Work, counted};
+use super::work::{Numbered, Work, counted};
 use crate::cli::departures::consent_to_all_unnamed;
 use crate::cli::exit_code::ExitCode;
 use crate::cli::failure::Failure;
@@ -62,7 +62,8 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
     let whom = shown(whom.trim());
     let work = Work::begin(format!("recipients remove {whom}"), yes, dry_run, surroundings)?;
     let output = &surroundings.output;
-    let keys = keys_of(&work, whom, file.as_deref())?;
+    let files = work.files(&work.rules, file.as_deref())?;
+    let keys = keys_of(&work, whom, &files)?;
     let name = work.people().name(keys[0].0, &keys[0].1).unwrap_or(&short_or_name(whom)).to_owned();
     let only = file.as_deref().map(|file| rule_of(&work, file)).transpose()?;
     let out_of: Vec<usize> = work
@@ -80,7 +81,7 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
             }
         }
     }
-    let affected = affected(&work, &rules, &out_of, only, &keys, file.as_deref())?;
+    let affected = affected(files, &rules, &out_of, only, &keys)?;
     if !rules.differs_from(&work.rules) && affected.is_empty() && !dry_run {
         return Err(Failure::nobody_of_that_name(whom, &work.rules.names()));
     }
@@ -163,7 +164,7 @@ fn short_or_name(whom: &str) -> String {
 }
 
 /// The person's keys: all that stand under the name, or the one that was given.
-fn keys_of(work: &Work, whom: &str, file: Option<&Path>) -> Result<Vec<Key>, Failure> {
+fn keys_of(work: &Work, whom: &str, files: &[Numbered]) -> Result<Vec<Key>, Failure> {
     let named = work.rules.keys_of(whom);
     if !named.is_empty() {
         return Ok(named);
@@ -176,7 +177,6 @@ fn keys_of(work: &Work, whom: &str, file: Option<&Path>) -> Result<Vec<Key>, Fai
     let key = (Kind::Age, whom.to_owned());
     // What somebody could read who was put out before can still be asked for.
     let is_asked_about = work.dry_run && new_master_key(Kind::Age, whom).is_ok();
-    let files = work.files(&work.rules, file)?;
     match is_asked_about || files.iter().any(|(file, _)| Affected::is_readable_by(file, std::slice::from_ref(&key))) {
         true => Ok(vec![key]),
         false => Err(Failure::nobody_of_that_name(whom, &work.rules.names())),
@@ -189,15 +189,14 @@ fn rule_of(work: &Work, file: &Path) -> Result<usize, Failure> {
 
 /// The files of the rules that named the person, and those that do without any rule.
 fn affected(
-    work: &Work,
+    files: Vec<Numbered>,
     rules: &Rules,
     out_of: &[usize],
     only: Option<usize>,
     keys: &[Key],
-    named: Option<&Path>,
 ) -> Result<Vec<Affected>, Failure> {
     let mut affected = Vec::new();
-    for (file, number) in work.files(rules, named)? {
+    for (file, number) in files {
         let is_reader = Affected::is_readable_by(&file, keys);
         if only.is_some() && number != only || !is_reader && !number.is_some_and(|number| out_of.contains(&number)) {
             continue;

@@ -34,6 +34,9 @@ pub struct Work<'a> {
     pub dry_run: bool,
 }
 
+/// An encrypted file, and the number of its rule, which an edit of the rules keeps.
+pub type Numbered = (EncryptedFile, Option<usize>);
+
 impl<'a> Work<'a> {
     /// Reads the config that counts here.
     pub fn begin(verb: String, yes: bool, dry_run: bool, surroundings: &'a Surroundings) -> Result<Self, Failure> {
@@ -57,7 +60,7 @@ impl<'a> Work<'a> {
     }
 
     /// Every encrypted file below the config, and the number of its rule in `rules`.
-    pub fn files(&self, rules: &Rules, named: Option<&Path>) -> Result<Vec<(EncryptedFile, Option<usize>)>, Failure> {
+    pub fn files(&self, rules: &Rules, named: Option<&Path>) -> Result<Vec<Numbered>, Failure> {
         let mut files = Vec::new();
         for file in super::governed(&rules.config, named, self.surroundings)? {
             let file = EncryptedFile::of(file?)?;
