@@ -2,7 +2,7 @@
 //! as they were, and after a kill the next command brings all of them to one side and says so.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dotsops::sys::fault::{ARMED_BY, FaultPoint, LOGGED_TO};
 
@@ -10,7 +10,7 @@ use crate::support::document::decrypted;
 use crate::support::groups::{Person, config, identities, keyring, people};
 use crate::support::sandbox::{Ended, Sandbox, ended};
 
-const SIGKILL: i32 = 128 + 9;
+pub const SIGKILL: i32 = 128 + 9;
 
 const TEXT: &str = "# the shop\nA=hunter2\nEMPTY=\n";
 
@@ -61,15 +61,6 @@ impl World {
         self.sandbox.root().join("reached")
     }
 
-    /// The points that the change reached, each with the how-manieth time that was.
-    fn reached(&self) -> Vec<(FaultPoint, usize)> {
-        let log = fs::read_to_string(self.log()).unwrap_or_default();
-        let named = |line: &str| *FaultPoint::ALL.iter().find(|point| Some(point.name()) == line.split(' ').next()).unwrap();
-        let points: Vec<FaultPoint> = log.lines().map(named).collect();
-        let time = |at: usize| points[..=at].iter().filter(|past| **past == points[at]).count();
-        (0..points.len()).map(|at| (points[at], time(at))).collect()
-    }
-
     fn run(&self, arguments: &[&str]) -> Ended {
         self.sandbox.run_as(&[&self.alice], arguments)
     }
@@ -96,7 +87,7 @@ impl World {
     fn next(&self, when: &str) -> String {
         let next = self.run(&["set", "-f", "other.env", "NEXT", "1"]);
         assert_eq!(next.code, 0, "{when}: {}", next.stderr);
-        let own = ["`NEXT` is set", "command line"];
+        let own = ["`NEXT` is set", "command line", "other.env cannot be read by everybody its rule names"];
         next.stderr.lines().filter(|line| !own.iter().any(|own| line.contains(own))).collect::<Vec<_>>().join("\n")
     }
 
@@ -120,12 +111,21 @@ fn steps(verb: &'static str) -> Vec<(FaultPoint, usize)> {
     let ended = world.change("");
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     world.all(Stands::New, "undisturbed");
-    let reached = world.reached();
+    let reached = reached(&world.log());
     let first = reached.iter().position(|(point, _)| *point == FaultPoint::RoomTake).unwrap();
     reached[first..].to_vec()
 }
 
-fn position(steps: &[(FaultPoint, usize)], wanted: FaultPoint) -> usize {
+/// The points that `log` says were reached, each with the how-manieth time that was.
+pub fn reached(log: &Path) -> Vec<(FaultPoint, usize)> {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let named = |line: &str| *FaultPoint::ALL.iter().find(|point| Some(point.name()) == line.split(' ').next()).unwrap();
+    let points: Vec<FaultPoint> = log.lines().map(named).collect();
+    let time = |at: usize| points[..=at].iter().filter(|past| **past == points[at]).count();
+    (0..points.len()).map(|at| (points[at], time(at))).collect()
+}
+
+pub fn position(steps: &[(FaultPoint, usize)], wanted: FaultPoint) -> usize {
     steps.iter().position(|(point, _)| *point == wanted).unwrap()
 }
 

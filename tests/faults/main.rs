@@ -6,6 +6,7 @@ mod every_end;
 mod every_step;
 mod journal;
 mod overtaken;
+mod people;
 mod random_kills;
 mod rows;
 mod saves;
