@@ -56,6 +56,7 @@ struct Discard {
 /// Lists the drafts, or drops one.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let state = surroundings.environment.state_folder().ok_or_else(Failure::no_home)?;
+    left_behind::mention(surroundings);
     match arguments.action {
         None | Some(Action::List(List {})) => list(&state, surroundings),
         Some(Action::Drop(arguments)) => discard(&arguments, &state, surroundings),
@@ -63,7 +64,6 @@ pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode
 }
 
 fn list(state: &Path, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
-    left_behind::mention(surroundings);
     let kept = all(state, &surroundings.environment.unattended_keyring(), surroundings)?;
     for draft in &kept {
         surroundings.output.line(&told(draft, surroundings))?;

@@ -65,9 +65,7 @@ struct Ready<'a> {
 /// Goes through the steps; each says what it did.
 pub fn run(arguments: Arguments, surroundings: &Surroundings) -> Result<ExitCode, Failure> {
     let here = working_directory()?;
-    if !arguments.dry_run {
-        left_behind::look(surroundings);
-    }
+    left_behind::look_or_mention(arguments.dry_run, surroundings);
     let git = surroundings.environment.git();
     let mut ready = Ready {
         arguments: &arguments,
