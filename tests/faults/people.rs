@@ -211,12 +211,17 @@ fn after_a_failure_at_any_file_or_the_config_nobody_is_let_in_or_put_out() {
                 let ended = world.change(&fault);
                 let is_made = at >= replaced;
                 assert_eq!(ended.code, if is_made { 0 } else { 7 }, "{when}: {}", ended.stderr);
-                assert!(ended.stderr.contains(if is_made { "warning: " } else { "Input/output error" }), "{when}: {}", ended.stderr);
+                assert!(
+                    ended.stderr.contains(if is_made { "warning: " } else { "Input/output error" }),
+                    "{when}: {}",
+                    ended.stderr
+                );
                 let side = if is_made { verb } else { verb.opposite() };
                 assert_eq!(world.with_bob(&when), [side.lets_bob_read(); ALL], "{when}");
                 // A log that could not be dropped is dropped by the next command.
                 let is_pending = *point == FaultPoint::LogDrop;
-                let said = if is_pending { format!("dotsops: note: {}; it is finished now", verb.interrupted()) } else { String::new() };
+                let said =
+                    if is_pending { format!("dotsops: note: {}; it is finished now", verb.interrupted()) } else { String::new() };
                 world.assert_next(next, is_made, &said, &when);
             }
         }

@@ -16,6 +16,9 @@ const TEXT: &str = "A=hunter2\n";
 
 const FILES: [&str; 3] = ["a.env", "sub/b.env", "c.env"];
 
+/// Nobody has the other half.
+const CAROL: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
 const VERBS: [&[&str]; 2] = [&["updatekeys", "--yes"], &["rotate", "--yes"]];
 
 /// Alice's files under a rule that names bob too.
@@ -209,7 +212,18 @@ fn whoever_only_reads_is_told_of_an_interrupted_change_and_nothing_is_done_about
         &["groups", "add", "-f", "a.env", "--age", &bob.recipient],
         &["rotate", "--dry-run", "a.env"],
         &["updatekeys", "--dry-run", "a.env"],
+        &["recipients", "add", "--dry-run", "-f", "other.env", "carol", CAROL],
+        &["recipients", "remove", "--dry-run", "-f", "other.env", "bob"],
+        &["recipients", "list", "other.env"],
+        &["check", "other.env"],
+        &["groups", "list", "-f", "a.env"],
+        &["drafts"],
+        &["drafts", "list"],
+        &["init", "--dry-run"],
+        &["encrypt", "plain.env"],
     ];
+    sandbox.write("plain.env", TEXT);
+    let rules = sandbox.read(".sops.yaml");
     let run = |words: &[&str]| sandbox.run_as(&[&alice], words);
     for reader in readers {
         let read = run(reader);
@@ -223,7 +237,7 @@ fn whoever_only_reads_is_told_of_an_interrupted_change_and_nothing_is_done_about
     }
     let doctor = run(&["doctor"]);
     assert!(doctor.stdout.contains("`dotsops rotate` of 2 files was interrupted"), "{}{}", doctor.stdout, doctor.stderr);
-    assert_eq!([sandbox.read("a.env"), sandbox.read("b.env")], [old.clone(), old]);
+    assert_eq!([sandbox.read("a.env"), sandbox.read("b.env"), sandbox.read(".sops.yaml")], [old.clone(), old, rules]);
     let done: Ended = run(&["set", "-f", "other.env", "B", "1"]);
     assert!(done.stderr.contains("`dotsops rotate` of 2 files was interrupted; it is finished now"), "{}", done.stderr);
     assert_eq!([sandbox.read("a.env"), sandbox.read("b.env")], [new.clone(), new]);
@@ -242,6 +256,8 @@ fn every_command_that_writes_finishes_what_was_interrupted_but_not_beneath_git()
         &["rotate", "other.env"],
         &["updatekeys", "--yes", "other.env"],
         &["groups", "add", "-i", "--yes", "-f", "other.env", "--age", &alice.recipient],
+        &["recipients", "add", "--yes", "-f", "other.env", "carol", CAROL],
+        &["recipients", "remove", "--yes", "-f", "other.env", "carol"],
         &["encrypt", "-o", "made.env", "plain.txt"],
         &["decrypt", "-o", "clear.txt", "other.env"],
         &["keygen", "-o", "made.txt"],

@@ -89,7 +89,7 @@ pub const PLACES: &[Place] = &[
     Place {
         name: "`dotsops` in `XDG_STATE_HOME` or `~/.local/state`",
         most: Access::Write,
-        why: "locks, which say who holds them, drafts, which are encrypted, the key of the masks that `textconv` shows, `known` and `plugins`, the names and the programs that need not be asked about again, and in `journal`, while several files are replaced as one, their old and new encrypted bytes; made with the folders above it that are missing. Every command but `rule`, `filestatus`, `textconv`, `completions` and `man` looks whether such a change was interrupted",
+        why: "locks, which say who holds them, drafts, which are encrypted, the key of the masks that `textconv` shows, `known` and `plugins`, the names and the programs that need not be asked about again, and in `journal`, while several files are replaced as one, their old and new encrypted bytes; made with the folders above it that are missing. Every command but `rule`, `filestatus`, `textconv`, `merge`, `completions` and `man` looks whether such a change was interrupted",
         holds: |run, path| {
             let state = run.home.join(".local/state/dotsops");
             path.starts_with(&state) || path.starts_with(run.home.join(".local")) && state.starts_with(path)
