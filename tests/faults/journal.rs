@@ -260,6 +260,19 @@ fn a_kill_while_an_interrupted_change_is_finished_is_one_more_interruption() {
 }
 
 #[test]
+fn an_interrupt_waits_until_all_files_are_replaced() {
+    for (signal, code) in [("term", 143), ("hup", 129)] {
+        let world = World::new("updatekeys");
+        let ended = world.change(&format!("{}#2:{signal}", FaultPoint::NextOfMany.name()));
+        assert_eq!(ended.code, code, "{signal}: {}", ended.stderr);
+        assert!(ended.stderr.contains("interrupted, but"), "{signal}: {}", ended.stderr);
+        world.all(Stands::New, signal);
+        assert_eq!(world.next(signal), "", "{signal}");
+        world.assert_over(signal);
+    }
+}
+
+#[test]
 fn what_somebody_changed_since_the_kill_stays_and_is_named() {
     let world = World::new("updatekeys");
     assert_eq!(world.change("next-of-many#2:kill").code, SIGKILL);

@@ -40,7 +40,7 @@ impl Verb {
     fn interrupted(self) -> &'static str {
         match self {
             Self::Add => "`dotsops recipients add bob` of 4 files was interrupted",
-            Self::Remove => "`dotsops recipients remove` of 4 files was interrupted",
+            Self::Remove => "`dotsops recipients remove bob` of 4 files was interrupted",
         }
     }
 }
