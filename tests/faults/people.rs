@@ -50,10 +50,11 @@ impl Verb {
 enum Next {
     Set,
     UpdateKeys,
+    Rotate,
     Opposite,
 }
 
-const NEXT: [Next; 3] = [Next::Set, Next::UpdateKeys, Next::Opposite];
+const NEXT: [Next; 4] = [Next::Set, Next::UpdateKeys, Next::Rotate, Next::Opposite];
 
 /// Alice's files, which git tracks, and which bob can read if he is to be put out.
 struct World {
@@ -97,6 +98,8 @@ impl World {
         match next {
             Next::Set => self.run(&["set", "-f", "c.env", "NEXT", "1"], ""),
             Next::UpdateKeys => self.run(&["updatekeys", "--yes"], ""),
+            // Nobody need be asked about those whom the config names.
+            Next::Rotate => self.run(&["rotate", "--all"], ""),
             Next::Opposite => self.make(self.verb.opposite(), ""),
         }
     }
