@@ -4,6 +4,7 @@ mod add;
 mod drift;
 mod foreign;
 mod history;
+mod left;
 mod list;
 mod oneself;
 mod remove;

@@ -227,14 +227,16 @@ fn readable(
     let repository = git.and_then(|git| Repository::find(&folder, git));
     let root = repository.as_ref().map_or(folder.clone(), |repository| repository.root().to_owned());
     let changed: Vec<PathBuf> = affected.iter().map(|file| absolute(&file.file.path)).collect::<Result<_, _>>()?;
-    // A file that is there and stays as it is is none of those that the person reads no more.
+    // Somebody who was put out before is only asked about. Else a file that is there and stays as it is is none of those that the person
+    // reads no more.
+    let is_asked_about = affected.is_empty() && out_of.is_empty();
     let is_meant = |path: &Path| {
         let path = root.join(path);
         let rule = || match rules.governing(&path) {
             Err(ConfigError::NoMatchingRule { .. }) => only.is_none(),
             number => number.ok().flatten().is_some_and(|number| out_of.contains(&number)) || out_of.is_empty(),
         };
-        changed.contains(&path) || !path.exists() && rule()
+        changed.contains(&path) || (is_asked_about || !path.exists()) && rule()
     };
     let mut progress = |done: usize, count: usize| {
         if count >= 1000 && done.is_multiple_of(100) {
