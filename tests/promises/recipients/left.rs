@@ -14,7 +14,7 @@ fn in_a_repository_without_a_program_git_nobody_is_let_in_or_put_out() {
     let Some(sandbox) = repository(&config(&[&[&lead, &alice]], 0), &FILES) else { return };
     let before = all_files(&sandbox);
     for arguments in [&["remove", "alice", "--yes"] as &[&str], &["add", "bob", &bob.recipient, "--yes"]] {
-        let mut command = sandbox.dotsops(&[&["recipients"], arguments].concat());
+        let mut command = sandbox.dotsops([&["recipients"], arguments].concat());
         let refused = ended(command.env("SOPS_AGE_KEY", identities(&[&lead])).env("PATH", sandbox.path("nothing")));
         assert_eq!(refused.code, 2, "{arguments:?}: {}", refused.stderr);
         assert!(refused.stderr.contains("there is no program git"), "{arguments:?}: {}", refused.stderr);
